@@ -1,0 +1,1 @@
+"""The host worker: enrols, claims runs, carries them out under a journal, recovers and reports."""

@@ -1,0 +1,1 @@
+"""The portal: pages, API and live updates over the services of fleet."""

@@ -1,0 +1,48 @@
+"""The mark by which a thing on a host is provably ours (DESIGN.md §3).
+
+An *open* mark names the run that made the thing and has not committed; a *sealed* one names the run that
+committed it. An undo touches only what bears its own run's open mark, so a journal that was rewound to
+before its commit finds sealed marks and destroys nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+_MARK = re.compile(r"central-dispatch instance=([0-9a-f]{32}) (run|committed)=([0-9a-f]{32})")
+
+State = Literal["absent", "ours", "committed", "foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The pair of ids (32 hex digits each) that every thing of a run bears."""
+
+    instance: str
+    run: str
+
+    @property
+    def open(self) -> str:
+        """The mark of a run under way. Safe in GECOS fields, SQL comments and configuration comments."""
+        return f"central-dispatch instance={self.instance} run={self.run}"
+
+    @property
+    def sealed(self) -> str:
+        """The mark after the commit."""
+        return f"central-dispatch instance={self.instance} committed={self.run}"
+
+    def staged(self, path: str) -> str:
+        """Return the hidden sibling under which this run prepares `path`, to be renamed when complete.
+
+        While the staged name exists, the final one was not made by this run.
+        """
+        final = PurePosixPath(path)
+        return str(final.with_name(f".cd-{self.run}-{final.name}"))
+
+    def judge(self, text: str) -> State:
+        """Say whose a thing is that bears `text`: this run's, this instance's, or somebody else's."""
+        found = _MARK.search(text)
+        if not found or found[1] != self.instance:
+            return "foreign"
+        return "ours" if (found[2], found[3]) == ("run", self.run) else "committed"
