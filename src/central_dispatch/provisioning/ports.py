@@ -55,8 +55,11 @@ class Files(Protocol):
     def create_link(self, path: str, target: str) -> None:
         """Create a symbolic link exclusively."""
 
-    def copy_tree(self, source: str, target: str, owner: Owner) -> None:
-        """Copy a directory to a new `target`: links stay links, group and others lose write, others lose all."""
+    def copy_tree(self, source: str, target: str, owner: Owner, excluded: Sequence[str] = ()) -> None:
+        """Copy a directory to a new `target`: links stay links, group loses write, others lose all.
+
+        `excluded` are relative paths that are left out.
+        """
 
     def move_new(self, source: str, target: str) -> None:
         """Rename within one file system; `Occupied` if `target` exists, atomically. Durable on return."""
@@ -72,6 +75,15 @@ class Files(Protocol):
 
     def tree_size(self, path: str) -> int:
         """Return the bytes that the regular files of a tree take on disk."""
+
+    def archive(self, source: str, target: str, as_user: str) -> None:
+        """Write a gzipped tar of a directory to the new file `target` (0600), durable on return.
+
+        The archiving program runs as the instance's own Unix user and reads nothing that the user may not.
+        """
+
+    def checksum(self, path: str) -> str:
+        """Return the SHA-256 of a regular file's content, in hex."""
 
     def sync(self, path: str) -> None:
         """Make everything on the file system of `path` durable."""
@@ -218,6 +230,12 @@ class WebServer(Protocol):
     def get(self, hostname: str, path: str, timeout_s: float = 10.0) -> Answer:
         """Ask this host's server over TLS for a path of that hostname; `Unavailable` if it does not answer."""
 
+    def wait_for(self, hostname: str, path: str, accepted: Callable[[Answer], bool], timeout_s: float) -> Answer | None:
+        """Ask again and again (a graceful reload takes effect later) until `accepted` or `timeout_s` is over.
+
+        Returns the last answer, accepted or not; None where the server never answered.
+        """
+
 
 class Schedules(Protocol):
     """The scheduler's table of a user: crontab lines, or the platform's like."""
@@ -227,6 +245,11 @@ class Schedules(Protocol):
 
     def write(self, user: str, table: str) -> None:
         """Replace the user's table in one go; an empty text removes it."""
+
+
+# A step puts the run's id into the environment of its commands under this name, so that they can be found
+# again by `end_leftovers` when the host worker was killed in between.
+RUN_VARIABLE = "CENTRAL_DISPATCH_RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +269,19 @@ class Processes(Protocol):
         *,
         user: str,
         directory: str,
-        environment: Mapping[str, str],
+        run: str,
         timeout_s: float,
         output: Callable[[str], None],
         stdin: bytes = b"",
     ) -> Completed:
         """Run to the end; past `timeout_s` the whole process tree is ended. Output is bounded.
 
-        Secrets go in by `stdin`, never by `argv` or `environment`.
+        Secrets go in by `stdin`, never by `argv` or `environment`. The environment names the run
+        (CENTRAL_DISPATCH_RUN), so that what survives the host worker is found again.
         """
+
+    def end_leftovers(self, run: str) -> None:
+        """End every process whose environment names that run, however it detached itself."""
 
 
 @dataclass(frozen=True, slots=True)
