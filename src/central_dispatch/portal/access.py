@@ -1,0 +1,72 @@
+"""One declaration per view of who may call it; a view without one is closed to everybody."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.portal.accounts.models import User
+
+#: `public`: without login. `own`: the view checks a credential of its own (host API, public API).
+Access = Role | Literal["public", "own"]
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+def requires(access: Access) -> Callable[[View], View]:
+    """Declare the least role for a view, `public`, or `own`. The outermost decorator of each view."""
+
+    def mark(view: View) -> View:
+        view.access = access  # type: ignore[attr-defined] # the middleware reads it
+        return view
+
+    return mark
+
+
+def access_of(view: Callable[..., Any]) -> Access | None:
+    """Return what a view declared; None: nothing."""
+    declared: Access | None = getattr(view, "access", None)
+    return declared
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return the logged-in person as a service's caller."""
+    user = request.user
+    if not isinstance(user, User):
+        raise PermissionDenied
+    return Actor(user.get_username(), user.as_role(), user.pk, "page", request.META.get("REMOTE_ADDR", ""))
+
+
+class AccessMiddleware:
+    """Lets a request reach its view only by the view's declaration."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Go on; the decision falls once the view is known."""
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], _args: object, _kwargs: object
+    ) -> HttpResponseBase | None:
+        """Decide."""
+        access = access_of(view)
+        if access in {"public", "own"}:
+            return None
+        if not isinstance(access, Role):
+            raise PermissionDenied("the view declares no role")
+        if not isinstance(request.user, User):
+            return _to_login(request)
+        if not request.user.as_role().includes(access):
+            raise PermissionDenied(f"this needs the role {access.value}")
+        return None
+
+
+def _to_login(request: HttpRequest) -> HttpResponseBase:
+    if request.headers.get("HX-Request") == "true":
+        # A fragment must not be filled with the login form: the whole page goes there.
+        return HttpResponse(status=401, headers={"HX-Redirect": redirect_to_login("/").url})
+    return redirect_to_login(request.get_full_path())

@@ -1,0 +1,1 @@
+"""Accounts of people and the tokens of their programs."""

@@ -1,0 +1,39 @@
+"""The audit trail's table."""
+
+from typing import Any
+
+from django.db import models
+
+
+class AppendOnly(Exception):
+    """An audit entry is never changed or removed."""
+
+
+class AuditEntry(models.Model):
+    """One act: who, what, on which thing, what it was before and after, and from where."""
+
+    at = models.DateTimeField(db_index=True)
+    who = models.CharField(max_length=150)
+    via = models.CharField(max_length=10)  # page, api, cli, host
+    address = models.CharField(max_length=64, blank=True)
+    what = models.CharField(max_length=60, db_index=True)  # "instance.deploy"
+    subject = models.CharField(max_length=60, db_index=True)  # "instance:<id>"
+    title = models.CharField(max_length=300, blank=True)  # the subject's name at that time
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.what}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 Django's own signature
+        """Insert; refuse to change."""
+        if self.pk is not None:
+            raise AppendOnly("an audit entry cannot be changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: object, **_kwargs: object) -> tuple[int, dict[str, int]]:
+        """Refuse."""
+        raise AppendOnly("an audit entry cannot be removed")

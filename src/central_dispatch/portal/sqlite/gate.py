@@ -1,0 +1,71 @@
+"""The gate that every write transaction passes: one file lock beside the database.
+
+SQLite lets writers poll for their turn, and a saturating writer starves the others for seconds. Behind one
+lock each waits for one transaction at most.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+#: A writer that has waited this long gives up, in seconds: something holds the gate that should not.
+PATIENCE_S = 20.0
+#: What one write transaction may take, in seconds; a longer one is reported by the backend.
+LIMIT_S = 0.050
+_FIRST_PAUSE_S = 0.000_5
+_LONGEST_PAUSE_S = 0.005
+
+
+class GateClosed(Exception):
+    """Another writer kept the gate for longer than `PATIENCE_S`."""
+
+
+class Gate:
+    """One holder at a time, over threads and processes: each gate has its own descriptor, so flock tells them apart.
+
+    The lock is the kernel's: a process that dies frees it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the lock file; it is created, empty, private, and stays."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(path, flags, 0o600)
+        self._since: float | None = None
+
+    @property
+    def held(self) -> bool:
+        """This gate is the holder."""
+        return self._since is not None
+
+    def enter(self) -> None:
+        """Wait for the turn; raise `GateClosed` when it does not come."""
+        give_up = time.monotonic() + PATIENCE_S
+        pause = _FIRST_PAUSE_S
+        while not self._try():
+            if time.monotonic() > give_up:
+                raise GateClosed(f"another writer holds the database for more than {PATIENCE_S:.0f} s")
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+        self._since = time.monotonic()
+
+    def leave(self) -> float:
+        """Let the next one in; return for how many seconds the gate was held (0 if it was not)."""
+        if self._since is None:
+            return 0.0
+        held = time.monotonic() - self._since
+        self._since = None
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return held
+
+    def close(self) -> None:
+        """Give up the lock, if held, and the descriptor."""
+        self.leave()
+        os.close(self._descriptor)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
