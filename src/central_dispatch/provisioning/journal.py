@@ -6,7 +6,7 @@ durable before the act that it announces. `commit` is the one line that decides 
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -117,13 +117,14 @@ class RunState:
 def begin(entry: Entry) -> RunState:
     """Return the state after a journal's first line."""
     plan = Plan.from_json(entry.data["plan"])
+    untouched: StepState = "untouched"
     return RunState(
         run=entry.data["run"],
         machine=entry.data["machine"],
         session=entry.data["session"],
         plan=plan,
-        steps=("untouched",) * len(plan.steps),
-        tail=("untouched",) * len(plan.tail),
+        steps=(untouched,) * len(plan.steps),
+        tail=(untouched,) * len(plan.tail),
     )
 
 
@@ -150,35 +151,43 @@ _STEP_AFTER: dict[str, StepState] = {
 _TAIL_AFTER: dict[str, StepState] = {"tail_intent": "open", "tail_done": "done"}
 
 
+def _turned_round(state: RunState, entry: Entry) -> RunState:
+    """Note why a run turns round: the first reason stays."""
+    if state.backing_out:
+        return state
+    return replace(state, failed_step=entry.step, backing_out=Problem.from_json(entry.data))
+
+
+def _undone(state: RunState, entry: Entry) -> RunState:
+    left = entry.data.get("left", "")
+    return replace(state, left=(*state.left, left)) if left else state
+
+
+def _stuck(state: RunState, entry: Entry) -> RunState:
+    rewound = state.rewound or bool(entry.data.get("rewound"))
+    return replace(state, stuck=Problem.from_json(entry.data), stuck_step=entry.step, rewound=rewound)
+
+
+# What a line of each kind changes beside its step's state; a kind that is not here changes nothing else.
+_AFTER: dict[str, Callable[[RunState, Entry], RunState]] = {
+    "failed": _turned_round,
+    "back_out": _turned_round,
+    "undone": _undone,
+    "stuck": _stuck,
+    "retry": lambda state, _: replace(state, stuck=None),
+    "acknowledged": lambda state, entry: _acknowledged(state, entry.data["steps"]),
+    "commit": lambda state, _: replace(state, committed=True),
+    "end": lambda state, entry: replace(state, ended=entry.data["ending"]),
+}
+
+
 def fold(state: RunState, entry: Entry) -> RunState:
     """Return the state after one more line."""
-    if entry.kind in _TAIL_AFTER:
-        return replace(state, tail=_with(state.tail, entry.step, _TAIL_AFTER[entry.kind]))
-    if entry.kind == "acknowledged":
-        return _acknowledged(state, entry.data["steps"])
     if entry.kind in _STEP_AFTER:
         state = replace(state, steps=_with(state.steps, entry.step, _STEP_AFTER[entry.kind]))
-    match entry.kind:
-        case "failed":
-            problem = Problem.from_json(entry.data)
-            return replace(state, failed_step=entry.step, backing_out=state.backing_out or problem)
-        case "back_out":
-            problem = Problem.from_json(entry.data)
-            return replace(state, failed_step=entry.step, backing_out=state.backing_out or problem)
-        case "undone":
-            left = entry.data.get("left", "")
-            return replace(state, left=(*state.left, left)) if left else state
-        case "stuck":
-            rewound = state.rewound or bool(entry.data.get("rewound"))
-            return replace(state, stuck=Problem.from_json(entry.data), stuck_step=entry.step, rewound=rewound)
-        case "retry":
-            return replace(state, stuck=None)
-        case "commit":
-            return replace(state, committed=True)
-        case "end":
-            return replace(state, ended=entry.data["ending"])
-        case _:
-            return state
+    elif entry.kind in _TAIL_AFTER:
+        state = replace(state, tail=_with(state.tail, entry.step, _TAIL_AFTER[entry.kind]))
+    return _AFTER[entry.kind](state, entry) if entry.kind in _AFTER else state
 
 
 def replay(entries: Iterable[Entry]) -> RunState | None:

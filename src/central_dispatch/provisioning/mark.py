@@ -6,7 +6,7 @@ before its commit finds sealed marks and destroys nothing.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -21,6 +21,12 @@ class Mark:
 
     instance: str
     run: str
+    trusts: bool = False
+    """Whether a thing without our mark counts as this instance's: an administrator confirmed it by name."""
+
+    def trusting(self) -> "Mark":
+        """Return this mark for a thing that an administrator confirmed."""
+        return replace(self, trusts=True)
 
     @property
     def open(self) -> str:
@@ -38,11 +44,21 @@ class Mark:
         While the staged name exists, the final one was not made by this run.
         """
         final = PurePosixPath(path)
-        return str(final.with_name(f".cd-{self.run}-{final.name}"))
+        return str(final.with_name(f".cd-{self.run}-{final.name}.new"))
+
+    def discarded(self, path: str) -> str:
+        """Return the hidden sibling to which an undo renames `path` before it is removed piece by piece."""
+        final = PurePosixPath(path)
+        return str(final.with_name(f".cd-{self.run}-{final.name}.gone"))
+
+    def kept(self, path: str) -> str:
+        """Return the hidden sibling under which an undo keeps a file that somebody has edited since."""
+        final = PurePosixPath(path)
+        return str(final.with_name(f".cd-{self.run}-{final.name}.kept"))
 
     def judge(self, text: str) -> State:
         """Say whose a thing is that bears `text`: this run's, this instance's, or somebody else's."""
         found = _MARK.search(text)
         if not found or found[1] != self.instance:
-            return "foreign"
+            return "committed" if self.trusts else "foreign"
         return "ours" if (found[2], found[3]) == ("run", self.run) else "committed"

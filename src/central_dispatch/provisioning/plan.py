@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from central_dispatch.provisioning.step import Change, Step
 from central_dispatch.provisioning.steps import step_from_json
+from central_dispatch.provisioning.tail import tail_from_json
 
 RunKind = Literal["deploy", "delete", "clear", "prepare"]
 
@@ -41,5 +42,5 @@ class Plan:
             instance=value["instance"],
             name=value["name"],
             steps=tuple(map(step_from_json, value["steps"])),
-            tail=tuple(map(step_from_json, value["tail"])),
+            tail=tuple(map(tail_from_json, value["tail"])),
         )

@@ -17,7 +17,7 @@ class Problem:
     field: str = ""
 
     def __str__(self) -> str:
-        """One line: `field: what: why. Mend.`"""
+        """Return one line: field, what, why, mend."""
         head = f"{self.field}: {self.what}" if self.field else self.what
         reason = f"{head}: {self.why}" if self.why else head
         return f"{reason.rstrip('.')}. {self.mend}".strip() if self.mend else reason

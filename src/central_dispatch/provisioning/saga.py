@@ -144,7 +144,7 @@ class Saga:
 
     @staticmethod
     def _attempt(act: Callable[[], Problem | None]) -> Problem | None:
-        """Forwards, a server that is down is a failure like any other: the run turns round."""
+        """Return why an act failed on the way forward, where a server that is down turns the run round."""
         try:
             return act()
         except HostError as error:

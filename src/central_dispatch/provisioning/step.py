@@ -1,5 +1,6 @@
 """The contract of a step: what it would change, whose the thing is, do, verify, clear, seal."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -93,3 +94,32 @@ class Step(Frozen):
     def to_json(self) -> dict[str, Any]:
         """Return the form that the journal carries; `steps.step_from_json` reads it."""
         return {"step": self.name, "version": self.version, "with": self.model_dump(mode="json")}
+
+
+class Act(Step):
+    """A step that leaves no thing of its own: a command, a reload, a check. Its `clear` is always called."""
+
+    is_act: ClassVar[bool] = True
+
+    def probe(self, host: Host, mark: Mark) -> Finding:
+        """Find nothing: an act leaves no thing of its own."""
+        return ABSENT
+
+    def verify(self, host: Host, mark: Mark) -> Problem | None:
+        """Look no further than `do` did."""
+        return None
+
+    def clear(self, host: Host, mark: Mark, output: Output) -> None:
+        """Undo nothing."""
+
+
+# What decides about a thing of several parts: a sealed part speaks for all, then one of ours, then a foreign one.
+_WEIGHT: dict[State, int] = {"absent": 0, "foreign": 1, "ours": 2, "committed": 3}
+
+
+def worst(findings: Iterable[Finding]) -> Finding:
+    """Return the finding that decides about a thing of several parts.
+
+    `ours` outweighs `foreign`, so that an undo gets to clear our part; each `clear` judges each part again.
+    """
+    return max(findings, key=lambda finding: _WEIGHT[finding.state])
