@@ -25,7 +25,10 @@ class Move:
 
 
 def next_move(state: RunState) -> Move | None:
-    """Return what comes next; None when the run has ended or is stuck. Pure."""
+    """Return what comes next; None when the run has ended or is stuck. Pure.
+
+    Raises `ValueError` for a run that was interrupted in a step and has not been told to `recover`.
+    """
     if state.ended or state.stuck:
         return None
     if state.committed:
@@ -34,6 +37,9 @@ def next_move(state: RunState) -> Move | None:
     if state.backing_out:
         rest = state.residue()
         return Move("undo", rest[0]) if rest else Move("end", ending="backed_out")
+    if any(step not in {"untouched", "done"} for step in state.steps):
+        # Nobody knows how far that step came: to go on would commit a deployment that is not whole.
+        raise ValueError("a run that was interrupted in a step must first recover")
     rest = [index for index, step in enumerate(state.steps) if step == "untouched"]
     return Move("do", rest[0]) if rest else Move("commit")
 
@@ -185,20 +191,22 @@ class Saga:
     def _sealed_witness(self) -> Problem | None:
         """Say which thing of this run is sealed already: then the run was committed, and the journal is older.
 
-        Asked once per process before the first undo, of every step, since not each thing can bear a seal.
-        A server that is down cannot testify; its own step asks it again before touching anything.
+        Asked before the first undo of every step, since not each thing can bear a seal. A server that is
+        down cannot testify: it is asked again before the next undo, until each has been heard once.
         """
         if self._witnessed:
             return None
+        heard = True
         for index in self.state.residue():
             step = self.state.plan.steps[index]
             try:
                 finding = step.probe(self._host, self.state.mark)
             except HostError:
+                heard = False
                 continue
             if finding.state == "committed":
                 return self._rewound(step, finding.what)
-        self._witnessed = True
+        self._witnessed = heard
         return None
 
     def _carry_on(self, index: int) -> None:
