@@ -76,7 +76,7 @@ def holds_open(pid: int, device: int, inode: int) -> bool:
         return False
     for name in descriptors:
         with suppress(OSError):
-            found = os.stat(_PROC / str(pid) / "fd" / name)
+            found = (_PROC / str(pid) / "fd" / name).stat()
             if (found.st_dev, found.st_ino) == (device, inode):
                 return True
     return False
