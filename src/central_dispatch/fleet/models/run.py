@@ -74,7 +74,9 @@ class Run(models.Model):
     sent_at = models.DateTimeField(null=True)  # when the order was last sent
     claimed_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
+    committed_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    backed_out_by = models.CharField(max_length=150, blank=True)  # whose wish turned it round; blank: its own failure
     session = models.PositiveIntegerField(default=0)  # the host's session that last spoke of it
     through = models.PositiveIntegerField(default=0)  # every journal line up to this is stored
 
