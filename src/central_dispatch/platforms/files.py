@@ -2,18 +2,20 @@
 
 import errno
 import grp
+import hashlib
 import os
 import pwd
 import secrets
 import stat
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from central_dispatch.platforms import trees
 from central_dispatch.platforms.syscalls import rename_new, sync_file_system
+from central_dispatch.platforms.tenant import write_output
 from central_dispatch.platforms.walk import explained, opened_directory, parent_of, sync_directory
 from central_dispatch.provisioning.ports import Entry, Owner
 from central_dispatch.provisioning.problem import HostError, Problem
@@ -68,14 +70,8 @@ class PosixFiles:
 
     def read(self, path: str, limit: int = 1 << 20) -> bytes:
         """See `ports.Files`."""
-        with explained("Cannot read", path):
-            with parent_of(path, writing=False) as (fd, name):
-                # Not blocking, since it could be a pipe without a writer.
-                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-            with os.fdopen(file, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(file).st_mode):
-                    raise OSError(errno.EINVAL, "it is not a regular file")
-                content = stream.read(limit + 1)
+        with explained("Cannot read", path), _opened_file(path) as stream:
+            content = stream.read(limit + 1)
         if len(content) > limit:
             raise HostError(Problem(f"Cannot read {path}", f"it is larger than {limit} bytes", ""))
         return content
@@ -187,6 +183,19 @@ class PosixFiles:
         with explained("Cannot measure", path), opened_directory(path) as fd:
             return trees.size_on_disk(fd)
 
+    def archive(self, source: str, target: str, as_user: str) -> None:
+        """See `ports.Files`. What the user may not read is not in it."""
+        # A file that the portal changes meanwhile is no failure.
+        options = ["--create", "--gzip", "--file=-", "--one-file-system", "--ignore-failed-read"]
+        quiet = ["--warning=no-file-changed", "--warning=no-file-removed"]
+        argv = ["/usr/bin/tar", *options, *quiet, f"--directory={source}", "."]
+        write_output(argv, user=as_user, target=target, what=f"Cannot archive {source}", fine=(0, 1))
+
+    def checksum(self, path: str) -> str:
+        """See `ports.Files`."""
+        with explained("Cannot read", path), _opened_file(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
     def sync(self, path: str) -> None:
         """See `ports.Files`."""
         with explained("Cannot sync", path), parent_of(path, writing=False) as (fd, _):
@@ -223,6 +232,17 @@ def _numbers(owner: Owner) -> tuple[int, int]:
         raise HostError(
             Problem(f"Cannot give a file to {owner.user}:{owner.group}", str(error).strip("\"'"), "Create it first.")
         ) from None
+
+
+@contextmanager
+def _opened_file(path: str) -> Iterator[BinaryIO]:
+    with parent_of(path, writing=False) as (fd, name):
+        # Not blocking, since it could be a pipe without a writer.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+    with os.fdopen(file, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        yield stream
 
 
 def _user_name(uid: int) -> str:
