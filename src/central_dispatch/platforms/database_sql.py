@@ -31,20 +31,25 @@ def tables_with_marks(column: str) -> str:
     return f"SELECT {column} FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"  # noqa: S608 our own column name
 
 
-def prepare_sql(user: str, password: str = "", host: str = "localhost") -> str:
-    """Return the statements that make the provisioning account, to be shown before they run as root.
+def prepare_statements(user: str, password: str = "", host: str = "localhost") -> tuple[str, ...]:
+    """Return the statements that make the provisioning account; they may run again.
 
     Without a password the server knows the account by the Unix user of the same name (`unix_socket`).
-    The account may create and drop databases and users and pass on the rights of an instance. It may not
+    The account may create and drop databases and users, and pass on the rights of an instance. It may not
     read or write files, stop the server, change its settings, or replicate.
     """
     account = f"{text(user)}@{text(host)}"
     how = f"BY {text(password)}" if password else "VIA unix_socket"
-    return "\n".join(
-        (
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED {how};",
-            f"ALTER USER {account} IDENTIFIED {how};",
-            f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account};",
-            f"GRANT CREATE USER, PROCESS, CONNECTION ADMIN, {_PASSED_ON}\n  ON *.* TO {account} WITH GRANT OPTION;",
-        )
+    rights = f"CREATE USER, PROCESS, CONNECTION ADMIN, {_PASSED_ON}"
+    return (
+        f"CREATE USER IF NOT EXISTS {account} IDENTIFIED {how}",
+        f"ALTER USER {account} IDENTIFIED {how}",
+        f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account}",
+        f"GRANT {rights} ON *.* TO {account} WITH GRANT OPTION",
     )
+
+
+def prepare_sql(user: str, password: str = "", host: str = "localhost") -> str:
+    """Return `prepare_statements` as a text to show; the password stands as `********` in it."""
+    shown = prepare_statements(user, "********" if password else "", host)
+    return "".join(f"{statement};\n" for statement in shown)

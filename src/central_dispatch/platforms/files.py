@@ -10,8 +10,9 @@ import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from central_dispatch.platforms import trees
 from central_dispatch.platforms.syscalls import rename_new, sync_file_system
@@ -235,7 +236,7 @@ def _numbers(owner: Owner) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened_file(path: str) -> Iterator[BinaryIO]:
+def _opened_file(path: str) -> Iterator[BufferedReader]:
     with parent_of(path, writing=False) as (fd, name):
         # Not blocking, since it could be a pipe without a writer.
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)

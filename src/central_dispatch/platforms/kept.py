@@ -107,6 +107,17 @@ class KeptServices:
             time.sleep(_POLL_S)
         return child.returncode is not None
 
+    def stop(self, name: str) -> None:
+        """Stop the unit, which stays defined: `start` and `keep` start it again. Idempotent."""
+        with self._lock:
+            self._end(name)
+
+    def names(self) -> list[str]:
+        """Return the names of the units that are defined."""
+        return [
+            name.removesuffix(".json") for name in self._files.names(str(self._directory)) if name.endswith(".json")
+        ]
+
     def remove(self, name: str) -> None:
         """See `ports.Services`. The definition goes first, so that nobody starts it again."""
         with self._lock:
@@ -128,7 +139,7 @@ class KeptServices:
         """
         moment = time.monotonic() if now is None else now
         started = []
-        for name in self._names():
+        for name in self.names():
             with self._lock, suppress(HostError):
                 self._trim(name)
                 if not self.running(name) and self._due(name, moment):
@@ -145,11 +156,6 @@ class KeptServices:
         else:
             self._care[name] = _Care(now, min(care.pause_s * 2, _LONGEST_PAUSE_S))
         return True
-
-    def _names(self) -> list[str]:
-        return [
-            name.removesuffix(".json") for name in self._files.names(str(self._directory)) if name.endswith(".json")
-        ]
 
     def _path(self, name: str, ending: str) -> str:
         if not name or "/" in name or name.startswith("."):

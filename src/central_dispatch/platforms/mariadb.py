@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -172,6 +172,16 @@ class MariaDb:
             # It may have ended by itself, and an account with less rights than ours cannot end it.
             with suppress(HostError):
                 self._do(f"KILL CONNECTION {int(number)}", what=f"Cannot end a connection of {user}")
+
+    def execute(self, statements: Sequence[str], what: str) -> None:
+        """Run statements as they are, such as those of `prepare_statements`; `what` names them in an error."""
+        for statement in statements:
+            self._do(statement, what=what)
+
+    def close(self) -> None:
+        """Give up the connection; the next call makes a new one."""
+        with self._lock:
+            self._forget()
 
     def dump(self, database: str, user: str, password: str, *, as_user: str, target: str) -> None:
         """See `ports.Databases`."""

@@ -68,6 +68,18 @@ def has_variable(pid: int, assignment: str) -> bool:
         return False
 
 
+def with_arguments(*wanted: str) -> list[Process]:
+    """Return the living processes whose argument list has all of these."""
+    return [found for found in processes() if set(wanted) <= _arguments(found.pid)]
+
+
+def _arguments(pid: int) -> set[str]:
+    try:
+        return set((_PROC / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0"))
+    except OSError:
+        return set()
+
+
 def holds_open(pid: int, device: int, inode: int) -> bool:
     """Say whether the process has that file open."""
     try:
