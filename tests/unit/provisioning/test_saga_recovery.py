@@ -237,6 +237,24 @@ before = st.dictionaries(
 def test_whatever_happens_a_run_ends_fully_up_or_as_if_it_had_never_been(
     count: int, before: dict[str, str], fates: dict[int, str]
 ) -> None:
+    assert_done_or_undone(count, before, fates)
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_one_fault_at_each_point_of_a_run_in_turn_ends_fully_up_or_as_if_it_had_never_been(fate: str) -> None:
+    endings = [assert_done_or_undone(2, {}, {tick: fate}) for tick in range(1, points_of(2) + 1)]
+    assert len(endings) > 30
+    assert endings[-1] == "committed"
+    assert "backed_out" in endings
+
+
+def points_of(count: int) -> int:
+    world = World()
+    live(world, plan_of(count), [])
+    return world.ticks
+
+
+def assert_done_or_undone(count: int, before: dict[str, str], fates: dict[int, str]) -> str:
     plan = plan_of(count)
     foreign = {name: ("old", text) for name, text in before.items()}
     world = World(things=dict(foreign), fates=fates)
@@ -254,6 +272,7 @@ def test_whatever_happens_a_run_ends_fully_up_or_as_if_it_had_never_been(
         assert state.backing_out
         assert world.things == expected
         assert world.served - set(world.intruders) == served
+    return state.ended
 
 
 @many
