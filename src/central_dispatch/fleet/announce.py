@@ -33,6 +33,11 @@ def instance_changed(instance: Instance) -> None:
     announce(f"instance:{instance.pk}", "instances", f"worker:{instance.worker_id}")
 
 
+def orders_changed(worker_id: str) -> None:
+    """Wake the worker's long poll: there is something for its host."""
+    announce(f"orders:{worker_id}")
+
+
 def run_changed(run: Run) -> None:
     """Announce a run and the instance that shows it."""
     announce(f"run:{run.pk}", "runs", f"instance:{run.instance_id}")

@@ -63,7 +63,10 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "central_dispatch.portal.pages.context.portal",
+                "central_dispatch.portal.pages.context.portal",
             ],
+            "builtins": ["central_dispatch.portal.pages.markup"],
             "loaders": [("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])],
         },
     }
@@ -86,8 +89,10 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 
 # Transport and cookies. The server speaks only TLS.
 SECURE_HSTS_SECONDS = 31_536_000
@@ -104,6 +109,7 @@ CSRF_COOKIE_NAME = "__Host-central-dispatch-csrf"
 CSRF_COOKIE_SECURE = True
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "central_dispatch.portal.pages.errors.csrf_failed"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a report of 500 journal lines fits
 
 # Static files come from the package, without a collecting step.

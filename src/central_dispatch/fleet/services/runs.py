@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import DISPATCHER, Actor
-from central_dispatch.fleet.announce import run_changed
+from central_dispatch.fleet.announce import orders_changed, run_changed
 from central_dispatch.fleet.models import Instance, Run
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, conflict, forbidden
@@ -150,6 +150,7 @@ def _request(by: Actor, instance: Instance, kind: Run.Kind, key: str, items: tup
         created_at=timezone.now(),
     )
     run_changed(run)
+    orders_changed(run.worker_id)
     return run
 
 
@@ -169,6 +170,7 @@ def _wish(by: Actor, run: Run, wish: Run.Wish) -> Run:
     run.wish, run.wish_by, run.wished_at, run.wish_sent_at = wish, by.name, timezone.now(), None
     run.save(update_fields=["wish", "wish_by", "wished_at", "wish_sent_at"])
     run_changed(run)
+    orders_changed(run.worker_id)
     return run
 
 

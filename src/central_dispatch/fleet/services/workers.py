@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import Actor
-from central_dispatch.fleet.announce import worker_changed
+from central_dispatch.fleet.announce import orders_changed, worker_changed
 from central_dispatch.fleet.forms import WorkerForm, WorkerSettings, check_pattern, parse_worker
 from central_dispatch.fleet.models import EnrolmentToken, Run, Worker
 from central_dispatch.fleet.permissions import may
@@ -118,6 +118,7 @@ def accept_host(by: Actor, worker_id: str) -> Worker | Refused:
         after = {"alert": "", "machine_id": worker.machine_id}
         audit.record(by, "worker.accept", f"worker:{worker.pk}", title=worker.name, before=before, after=after)
         worker_changed(worker)
+        orders_changed(worker.pk)
     return worker
 
 

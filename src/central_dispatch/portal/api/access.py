@@ -1,0 +1,72 @@
+"""Who calls the API, and whether the endpoint's one declaration admits them."""
+
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from ninja.errors import HttpError
+from ninja.security.base import AuthBase
+
+from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.accounts.tokens import actor_by_token
+from central_dispatch.portal.host_api.views import bearer
+
+
+class Needs(AuthBase):
+    """Admits a bearer token, or the session of a logged-in person with the CSRF token, of at least this role."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+    openapi_description = "An API token, or the session cookie of the portal"
+
+    def __init__(self, role: Role) -> None:
+        super().__init__()
+        self.role = role
+
+    def __call__(self, request: HttpRequest) -> Actor | None:
+        """Return the caller; None: nobody (401). Raises 403 for a lesser role."""
+        actor = _caller(request)
+        if actor is not None and not actor.role.includes(self.role):
+            raise HttpError(403, f"this needs the role {self.role.value}")
+        return actor
+
+
+class Closed(AuthBase):
+    """Admits nobody: what an endpoint without a declaration gets."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __call__(self, _request: HttpRequest) -> None:
+        """Refuse."""
+        raise HttpError(403, "the endpoint declares no role")
+
+
+def _caller(request: HttpRequest) -> Actor | None:
+    address = request.META.get("REMOTE_ADDR", "")
+    if authorization := request.headers.get("Authorization"):
+        token = bearer(authorization)
+        return actor_by_token(token, address) if token else None
+    user = request.user
+    if not isinstance(user, User):
+        return None
+    if _csrf_fails(request):
+        raise HttpError(403, "the CSRF token is missing or wrong; send it as X-CSRFToken, or use an API token")
+    return Actor(user.username, user.as_role(), user.pk, "api", address)
+
+
+def _csrf_fails(request: HttpRequest) -> bool:
+    # The views are exempt, since tokens need no such check; a session does.
+    middleware = CsrfViewMiddleware(_checked)
+    middleware.process_request(request)
+    return middleware.process_view(request, _checked, (), {}) is not None
+
+
+def _checked(_request: HttpRequest) -> HttpResponse:
+    """Stand for a view that is not exempt."""
+    return HttpResponse()
+
+
+def caller(request: HttpRequest) -> Actor:
+    """Return who was admitted."""
+    actor: Actor = request.auth  # type: ignore[attr-defined] # ninja puts it there
+    return actor

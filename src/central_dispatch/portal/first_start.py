@@ -1,0 +1,59 @@
+"""What a first start makes, and every later one checks: keys, database, certificate, an administrator."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from central_dispatch.fleet.actor import Role
+from central_dispatch.portal.home import dispatcher_directory
+from central_dispatch.portal.setup import prepare_django
+from central_dispatch.portal.tls import dispatcher_pin, make_certificate
+
+ADMINISTRATOR = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What there is after a start. `password` is the new administrator's, once; None when there was one already."""
+
+    directory: Path
+    pin: str
+    password: str | None = field(repr=False)
+
+
+def first_start() -> Started:
+    """Make what is missing, apply migrations, and return what the caller shows. May be called at every start."""
+    directory = dispatcher_directory()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(directory / "start.lock"):
+        prepare_django()
+        make_certificate()
+        from django.core.management import call_command  # noqa: PLC0415 Django is ready only now
+
+        call_command("migrate", interactive=False, verbosity=0)
+        return Started(directory, dispatcher_pin(), _first_administrator())
+
+
+def _first_administrator() -> str | None:
+    from central_dispatch.portal.accounts.models import User  # noqa: PLC0415 Django is ready only now
+
+    if User.objects.exists():
+        return None
+    password = secrets.token_urlsafe(15)
+    User.objects.create_user(ADMINISTRATOR, password=password, role=Role.ADMINISTRATOR.value)
+    return password
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let two starts at once do it one after the other."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What host workers call, below `/host/v1/`. They always call; nothing is ever sent to them."""
