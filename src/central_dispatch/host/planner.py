@@ -217,16 +217,18 @@ class Planner:
     def _deletion(self, order: Order) -> Planned | list[Problem]:
         given, mark = self._names_only(order.spec), Mark(order.spec.id, order.run)
         present = {step.name for step in made_by(given) if self._is_present(step, mark)}
-        stamp = self._now().strftime("%Y%m%dT%H%M%SZ")
         archive = Archive(
-            target=f"{self._site.archive_directory}/{order.spec.name}-{stamp}-{order.run[:8]}",
+            target=f"{self._site.archive_directory}/{self._archive_name(order)}",
             web_root=given.paths.web_root if "web_root" in present else "",
             database=order.spec.database if {"database", "database_user"} <= present else "",
             database_user=order.spec.database_user,
             user=given.user,
             root=self._site.worker_user,
         )
-        return Planned(deletion(given, archive), {})
+        return Planned(deletion(given, archive if archive.web_root or archive.database else None), {})
+
+    def _archive_name(self, order: Order) -> str:
+        return f"{order.spec.name}-{self._now():%Y%m%dT%H%M%SZ}-{order.run[-8:]}"
 
     def _is_present(self, step: Step, mark: Mark) -> bool:
         try:

@@ -293,7 +293,7 @@ def _schedule(given: Ingredients) -> Schedule:
         cron=schedule.cron if schedule else "* * * * *",
         argv=arguments(schedule.argv, given) if schedule else (given.site.php,),
         directory=given.paths.current,
-        log=f"{given.paths.var}/schedule.log",
+        log=f"{given.paths.var}/log/schedule.log",
         own_table=given.site.separate_users,
     )
 
@@ -328,9 +328,18 @@ def made_by(given: Ingredients) -> list[Step]:
     return [*_account(given), *databases, web_root, certificate, pool, _virtual_host(given, ""), _schedule(given)]
 
 
-def deletion(given: Ingredients, archive: Archive) -> Plan:
-    """Return the plan of a deletion: archive first; after its commit everything goes, last made first."""
-    return Plan("delete", given.spec.id, given.spec.name, (archive,), (*_removals(made_by(given)), ForgetSecrets()))
+def deletion(given: Ingredients, archive: Archive | None) -> Plan:
+    """Return the plan of a deletion: archive first; after its commit everything goes, last made first.
+
+    Without an archive there is nothing left to archive.
+    """
+    return Plan(
+        "delete",
+        given.spec.id,
+        given.spec.name,
+        (archive,) if archive else (),
+        (*_removals(made_by(given)), ForgetSecrets()),
+    )
 
 
 def clearance(given: Ingredients, confirmed: frozenset[str]) -> Plan:

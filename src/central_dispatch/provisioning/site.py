@@ -72,7 +72,7 @@ class Paths:
 
     @property
     def var(self) -> str:
-        """The instance's own logs, sessions and temporary files."""
+        """The instance's own logs (`log`), sessions and temporary files, in directories of its user."""
         return f"{self.web_root}/var"
 
     @property

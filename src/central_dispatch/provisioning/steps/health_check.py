@@ -90,7 +90,7 @@ class HealthCheck(Act):
         shown = host.vault.mask(mark.instance, answer.body[:SHOWN_CHARACTERS].decode(errors="replace"))
         to = f", to {answer.location}" if answer.location else ""
         why = f"status {answer.status}{to} instead of {self.health.status} with “{self.health.contains}”: {shown!r}"
-        return Problem(what, why, "See the instance's log in var/ of its web root.")
+        return Problem(what, why, "See the logs in var/log and log of its web root.")
 
     def clear(self, host: Host, mark: Mark, output: Output) -> None:
         """Remove a token that was left."""

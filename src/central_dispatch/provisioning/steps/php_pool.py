@@ -67,4 +67,6 @@ class PhpPool(Step):
         borne = host.services.mark_of(self.unit)
         if borne is None or mark.judge(borne) != "foreign":
             host.services.remove(self.unit)
+            # A removal that was cut short may have lost the definition, which names this directory, first.
+            host.files.remove(self.runtime_directory)
         self._config().clear(host.files, mark, output)

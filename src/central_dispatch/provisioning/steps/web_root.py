@@ -10,9 +10,9 @@ from central_dispatch.provisioning.step import ABSENT, Change, Finding, Output, 
 MARKER = ".central-dispatch"
 MARKER_MODE = 0o640
 # Root's directories: the tenant and the web server (members of the group) read, nobody else sees them.
-ROOT_DIRECTORIES = ("releases", "shared", "log", "health")
+ROOT_DIRECTORIES = ("releases", "shared", "log", "health", "var")
 # The tenant's own.
-TENANT_DIRECTORIES = ("var", "var/tmp", "var/sessions")
+TENANT_DIRECTORIES = ("var/log", "var/tmp", "var/sessions")
 DIRECTORY_MODE = 0o750
 
 
