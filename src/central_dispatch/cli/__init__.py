@@ -1,6 +1,36 @@
+"""The command line: thin verbs over the services. Every command takes `--json` and ends with a documented code."""
+
+import os
+
 import click
 
+from central_dispatch import __version__
+from central_dispatch.cli.lazy import LazyGroup
 
-@click.group()
-def main() -> None:
-    """Central Dispatch."""
+_CLI = "central_dispatch.cli"
+COMMANDS = {
+    "audit": (f"{_CLI}.audit:audit", "Who did what."),
+    "doctor": (f"{_CLI}.doctor:doctor", "Say what is missing or wrong on this machine, and how to mend it."),
+    "instance": (f"{_CLI}.instance:instance", "Managed instances: create, deploy, back out, delete."),
+    "run": (f"{_CLI}.run:run", "Runs: list, show, watch, decide about a stuck one."),
+    "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),
+    "serve": (f"{_CLI}.serve:serve", "Run the dispatcher alone: portal, API, host API."),
+    "source": (f"{_CLI}.source:source", "The sources of portal code on this host."),
+    "up": (f"{_CLI}.up:up", "Run everything on this one machine."),
+    "worker": (f"{_CLI}.worker:worker", "Workers: add, invite, revoke; and this host's own."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="central-dispatch", message="%(prog)s %(version)s")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    envvar="CENTRAL_DISPATCH_HOME",
+    help="Where everything is kept. Default: /var/lib/central-dispatch for root, else below your own home.",
+)
+def main(home: str | None) -> None:
+    """Run many copies of a web portal on many hosts: deploy, back out, delete, each done or undone."""
+    if home:
+        # Read by every part and every child process of this one.
+        os.environ["CENTRAL_DISPATCH_HOME"] = os.path.abspath(home)  # noqa: PTH100 Path.absolute keeps ".."

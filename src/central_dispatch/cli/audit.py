@@ -1,0 +1,40 @@
+"""`audit`: who did what."""
+
+import click
+
+from central_dispatch.cli import screen
+
+
+@click.group()
+def audit() -> None:
+    """Who did what, from where; it can only be added to."""
+
+
+@audit.command("list")
+@screen.command
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many, newest first.")
+@click.option("--subject", default="", help="Only what was done to it, such as instance:ID.")
+def list_entries(limit: int, subject: str) -> None:
+    """List the newest entries of the audit trail."""
+    from central_dispatch.cli import dispatcher  # noqa: F401 makes Django ready
+    from central_dispatch.portal.audit.models import AuditEntry
+
+    found = AuditEntry.objects.all()
+    if subject:
+        found = found.filter(subject=subject)
+    values = [
+        {
+            "at": entry.at.isoformat(timespec="seconds"),
+            "who": entry.who,
+            "via": entry.via,
+            "address": entry.address,
+            "what": entry.what,
+            "subject": entry.subject,
+            "title": entry.title,
+            "before": entry.before,
+            "after": entry.after,
+        }
+        for entry in found[:limit]
+    ]
+    columns = {"at": "When", "who": "Who", "via": "Via", "what": "What", "title": "On", "subject": "Id"}
+    screen.rows(values, columns, "Nothing was recorded yet.")

@@ -1,0 +1,142 @@
+"""What a command shows: people get tables and sentences, `--json` gets one JSON value on standard output."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from central_dispatch.cli import exit_codes
+from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
+
+P = ParamSpec("P")
+_KEY = "central_dispatch.json"
+
+
+class Stop(Exception):
+    """Ends a command: an exit code, and the problems to show."""
+
+    def __init__(self, exit_code: int, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.exit_code = exit_code
+        self.problems = problems
+
+
+class Ended(Exception):
+    """Ends a command that has shown everything already, with an exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Give a command `--json` and one-screen errors. Stands below `@group.command()` and above its options."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        click.get_current_context().meta[_KEY] = bool(kwargs.pop("as_json"))
+        try:
+            function(*args, **kwargs)
+        except Stop as stop:
+            _show_problems(stop.exit_code, stop.problems)
+        except Ended as end:
+            click.get_current_context().exit(end.exit_code)
+        except Unavailable as error:
+            _show_problems(exit_codes.AWAY, (error.problem,))
+        except HostError as error:
+            _show_problems(exit_codes.FAILED, (error.problem,))
+
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON value for programs.")(guarded)
+
+
+def wants_json() -> bool:
+    """Say whether this command was called with `--json`."""
+    return bool(click.get_current_context().meta.get(_KEY))
+
+
+def people() -> Console:
+    """Return the screen for people: standard output, or nothing of it where a program reads."""
+    return Console(file=sys.stderr if wants_json() else sys.stdout, highlight=False, soft_wrap=True)
+
+
+def show(value: object, words: Callable[[Console], None]) -> None:
+    """Show a result: as one JSON value, or by what `words` prints."""
+    if wants_json():
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    else:
+        words(people())
+
+
+def say(value: object, sentence: str) -> None:
+    """Show a result: as one JSON value, or as a sentence."""
+    show(value, lambda console: console.print(sentence, markup=False))
+
+
+def rows(values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:
+    """Show a list: as JSON, or as a table whose `columns` give each key its heading."""
+
+    def words(console: Console) -> None:
+        console.print(table(values, columns) if values else escape(empty))
+
+    show(list(values), words)
+
+
+def table(values: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
+    """Make a table of the named keys; a list is joined with commas."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in columns.values():
+        made.add_column(heading, overflow="fold")
+    for value in values:
+        made.add_row(*(escape(plain(value.get(key))) for key in columns))
+    return made
+
+
+def facts(pairs: Mapping[str, Any]) -> Table:
+    """Make a two-column list of names and values; empty values are left out."""
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in pairs.items():
+        if value not in (None, "", (), []):
+            made.add_row(name, escape(plain(value)))
+    return made
+
+
+def plain(value: object) -> str:
+    """Write one value for a person."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(item) for item in value)
+    return str(value)
+
+
+def problem_lines(problems: Iterable[Problem]) -> list[str]:
+    """Write problems for people: what and why on one line, the mend below it."""
+    lines = []
+    for problem in problems:
+        head = f"{problem.field}: {problem.what}" if problem.field else problem.what
+        lines.append(f"{head}: {problem.why}".rstrip(".") + "." if problem.why else head.rstrip(".") + ".")
+        if problem.mend:
+            lines.append(f"  → {problem.mend}")
+    return lines
+
+
+def _show_problems(exit_code: int, problems: Iterable[Problem]) -> None:
+    found = list(problems)
+    if wants_json():
+        error = {"exit_code": exit_code, "problems": [problem.to_json() for problem in found]}
+        click.echo(json.dumps({"error": error}, indent=2, ensure_ascii=False))
+    else:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        for line in problem_lines(found):
+            console.print(line, markup=False, style="red" if not line.startswith("  ") else "")
+    click.get_current_context().exit(exit_code)

@@ -1,0 +1,148 @@
+"""`worker`: the dispatcher's workers; `worker host` is this machine's own."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from central_dispatch.cli import screen
+from central_dispatch.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from central_dispatch.fleet.models import Worker
+    from central_dispatch.fleet.services.workers import Invitation
+
+_TABLE = {"host": ("central_dispatch.cli.worker_host:host", "This machine's host worker: enrol, configure, run.")}
+
+
+@click.group(cls=LazyGroup, table=_TABLE)
+def worker() -> None:
+    """Workers: the hosts that instances run on."""
+
+
+@worker.command("list")
+@screen.command
+def list_workers() -> None:
+    """List the workers."""
+    from central_dispatch.cli import dispatcher
+
+    columns = {"name": "Name", "state": "State", "online": "Online", "platform": "Platform", "doing": "Doing"}
+    values = [to_json(one) for one in dispatcher.queries.workers()]
+    screen.rows(values, columns | {"alert": "Alert"}, "There is no worker: central-dispatch worker add NAME")
+
+
+@worker.command("show")
+@screen.command
+@click.argument("name")
+def show_worker(name: str) -> None:
+    """Show a worker: what its host found, and its sources."""
+    from central_dispatch.cli import dispatcher
+
+    found = dispatcher.find_worker(name)
+    value = to_json(found)
+    plain = {
+        key.replace("_", " ").capitalize(): value[key] for key in value if not isinstance(value[key], (dict, list))
+    }
+    sources = [
+        f"{one.name} ({', '.join(one.releases) or one.problem or 'no release'})" for one in found.host_settings.sources
+    ]
+    shown = screen.facts({**plain, "Sources": sources, "Problems": found.facts.problems})
+    screen.show(value, lambda console: console.print(shown))
+
+
+@worker.command("add")
+@screen.command
+@click.argument("name", default="localhost")
+@click.option("--host-url", default="localhost", show_default=True, help="Base of default hostnames and links.")
+@click.option("--install-path", default="/var/www", show_default=True, help="Where web roots shall lie.")
+def add_worker(name: str, host_url: str, install_path: str) -> None:
+    """Add a worker and print the token that enrols its host. The token works once, for a day."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.forms import WorkerForm
+    from central_dispatch.fleet.services import workers
+    from central_dispatch.portal.tls import dispatcher_pin
+
+    form = WorkerForm(name=name, host_url=host_url, install_path=install_path)
+    show_invitation(dispatcher.granted(workers.create_worker(dispatcher.actor(), form, dispatcher_pin())))
+
+
+@worker.command("invite")
+@screen.command
+@click.argument("name")
+def invite_worker(name: str) -> None:
+    """Make a new token for a worker; tokens before it stop working."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.services import workers
+    from central_dispatch.portal.tls import dispatcher_pin
+
+    found = dispatcher.find_worker(name)
+    show_invitation(dispatcher.granted(workers.invite(dispatcher.actor(), found.pk, dispatcher_pin())))
+
+
+@worker.command("accept")
+@screen.command
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def accept_worker(name: str, *, yes: bool) -> None:
+    """Accept a host that raised an alert: a second host worker, a restored copy, a changed machine."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.services import workers
+
+    found = dispatcher.find_worker(name)
+    if not yes:
+        click.confirm(f"{found.alert or 'There is no alert.'}\nLet {found.name} take orders?", abort=True, err=True)
+    accepted = dispatcher.granted(workers.accept_host(dispatcher.actor(), found.pk))
+    screen.say(to_json(accepted), f"{accepted.name} takes orders again.")
+
+
+@worker.command("revoke")
+@screen.command
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def revoke_worker(name: str, *, yes: bool) -> None:
+    """Take a worker's credential away for good."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.services import workers
+
+    found = dispatcher.find_worker(name)
+    if not yes:
+        click.confirm(f"Revoke {found.name} for good?", abort=True, err=True)
+    revoked = dispatcher.granted(workers.revoke(dispatcher.actor(), found.pk))
+    screen.say(to_json(revoked), f"{revoked.name} is revoked.")
+
+
+def show_invitation(invitation: "Invitation") -> None:
+    """Print the token, and the command that takes it by standard input."""
+    value = {
+        "worker": invitation.worker.name,
+        "id": invitation.worker.pk,
+        "token": invitation.token,
+        "expires_at": invitation.expires_at.isoformat(timespec="seconds"),
+    }
+    lines = (
+        f"Token for {invitation.worker.name}, shown only now, until {value['expires_at']}:\n\n  {invitation.token}\n\n"
+        "On the host, as root, then paste the token:\n\n"
+        "  central-dispatch worker host enroll --url https://THIS-DISPATCHER:8700"
+    )
+    screen.say(value, lines)
+
+
+def to_json(found: "Worker") -> dict[str, Any]:
+    """Return a worker as `--json` prints it."""
+    from django.utils import timezone
+
+    return {
+        "name": found.name,
+        "state": found.state,
+        "online": found.is_online(timezone.now()),
+        "host_url": found.host_url,
+        "install_path": found.host_settings.install_path or found.install_path,
+        "platform": found.facts.platform,
+        "doing": found.doing,
+        "alert": found.alert,
+        "last_seen": found.last_seen.isoformat(timespec="seconds") if found.last_seen else None,
+        "fingerprint": found.fingerprint,
+        "worker_version": found.worker_version,
+        "id": found.pk,
+        "facts": found.facts.model_dump(mode="json"),
+        "settings": found.host_settings.model_dump(mode="json"),
+    }
