@@ -11,7 +11,6 @@ import os
 import pwd
 import re
 import secrets
-import socket
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from central_dispatch.platforms.mariadb import DatabaseAccess
 from central_dispatch.platforms.sandbox.apache import ApacheServer, program
 from central_dispatch.platforms.sandbox.certificates import make_certificates
 from central_dispatch.platforms.sandbox.mariadb import MariaDbServer
+from central_dispatch.platforms.sandbox.server import free_ports
 from central_dispatch.provisioning.problem import HostError, Problem
 
 __all__ = ["ApacheServer", "MariaDbServer", "Sandbox", "create", "load"]
@@ -41,7 +41,7 @@ _DIRECTORIES = {
     "apache/sites-enabled": 0o755,
     "archives": 0o700,
     "certificates": 0o755,
-    "log": 0o755,
+    "log": 0o750,
     "sources": 0o755,
     "state": 0o700,
     "tls": 0o755,
@@ -152,7 +152,7 @@ def load(directory: str) -> Sandbox:
 
 
 def _choose(root: Path, domain: str) -> dict[str, Any]:
-    http_port, https_port = _free_ports(2)
+    http_port, https_port = free_ports(2)
     run = root / "run"
     if len(str(root)) > _LONGEST_DIRECTORY:
         shorter = "/run" if os.geteuid() == 0 else tempfile.gettempdir()
@@ -236,12 +236,3 @@ def _check_place(root: Path) -> None:
                     f"Choose another place, or let them pass: chmod o+x {parent}",
                 )
             )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

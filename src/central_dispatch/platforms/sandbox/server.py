@@ -1,5 +1,6 @@
 """What the sandbox's servers have in common: found by their own arguments, waited for, and ended."""
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,3 +40,13 @@ def log_end(log: Path) -> str:
         return log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
     except OSError:
         return "it wrote no log"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many different ports that nobody listens on, on loopback."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,1 @@
+"""Real servers and users for tests, each of the test's own, started and ended by it."""
