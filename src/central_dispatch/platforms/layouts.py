@@ -36,6 +36,11 @@ class Layout:
     php_fpm_globs: tuple[str, ...]
     php_globs: tuple[str, ...]
     database_sockets: tuple[str, ...]
+    # Where modules are switched on by links (Debian); empty elsewhere.
+    modules_available: str = ""
+    modules_enabled: str = ""
+    # A directory that the server's main configuration always includes.
+    snippet_directory: str = ""
     # The command that gives new paths their SELinux context, used where SELinux is on.
     relabel_argv: tuple[str, ...] = ()
 
@@ -47,6 +52,9 @@ DEBIAN = Layout(
     vhost_enabled="/etc/apache2/sites-enabled",
     certificate_directory="/etc/ssl/central-dispatch",
     log_directory="/var/log/apache2",
+    modules_available="/etc/apache2/mods-available",
+    modules_enabled="/etc/apache2/mods-enabled",
+    snippet_directory="/etc/apache2/conf-enabled",
     web_user="www-data",
     web_group="www-data",
     web_argv=("/usr/sbin/apache2ctl",),
@@ -64,6 +72,7 @@ RED_HAT = Layout(
     vhost_directory="/etc/httpd/conf.d",
     certificate_directory="/etc/pki/tls/central-dispatch",
     log_directory="/var/log/httpd",
+    snippet_directory="/etc/httpd/conf.d",
     web_user="apache",
     web_group="apache",
     web_argv=("/usr/sbin/httpd",),

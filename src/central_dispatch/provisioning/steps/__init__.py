@@ -9,6 +9,8 @@ from central_dispatch.provisioning.steps.config_files import ConfigFiles
 from central_dispatch.provisioning.steps.current import Current
 from central_dispatch.provisioning.steps.database import Database
 from central_dispatch.provisioning.steps.database_user import DatabaseUser
+from central_dispatch.provisioning.steps.directory import Directory
+from central_dispatch.provisioning.steps.enabled_module import EnabledModule
 from central_dispatch.provisioning.steps.forget_secrets import ForgetSecrets
 from central_dispatch.provisioning.steps.health_check import HealthCheck
 from central_dispatch.provisioning.steps.install import Install
@@ -41,6 +43,8 @@ STEPS: dict[tuple[str, int], type[Step]] = {
     ("schedule", 1): Schedule,
     ("sync", 1): Sync,
     ("archive", 1): Archive,
+    ("directory", 1): Directory,
+    ("enabled_module", 1): EnabledModule,
     ("forget_secrets", 1): ForgetSecrets,
 }
 
