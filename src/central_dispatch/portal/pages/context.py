@@ -1,0 +1,36 @@
+"""What every page needs: the theme, who is there and what their role shows, and the place in the menu."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from central_dispatch.fleet.actor import Role
+from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.pages.theme import theme_of
+
+
+def portal(request: HttpRequest) -> dict[str, Any]:
+    """Return the values for every template."""
+    user = getattr(request, "user", None)
+    role = user.as_role() if isinstance(user, User) else None
+    return {
+        "theme": theme_of(request),
+        "now_ms": int(timezone.now().timestamp() * 1000),
+        "may_operate": role is not None and role.includes(Role.OPERATOR),
+        "may_administer": role is not None and role.includes(Role.ADMINISTRATOR),
+        "place": place_of(request.path),
+    }
+
+
+def place_of(path: str) -> str:
+    """Return the menu's entry under which an address lies."""
+    places = {
+        "/instances/": "instances",
+        "/runs/": "runs",
+        "/settings/central-dispatch/": "workers",
+        "/audit/": "audit",
+        "/settings/": "settings",
+        "/account/": "account",
+    }
+    return next((place for prefix, place in places.items() if path.startswith(prefix)), "overview")

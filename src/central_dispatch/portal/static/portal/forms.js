@@ -1,0 +1,73 @@
+// What makes forms quick: names that fill the fields after them, files read into their text fields, copying, and a
+// question before what was typed is left behind.
+"use strict";
+
+(() => {
+  // ----------------------------------------------------------- prefilling
+  const database = (name) => name.replaceAll("-", "_");
+  const MAKE = {
+    web_root: (name) => name,
+    database: (name) => database(name).slice(0, 63),
+    database_user: (name) => database(name).slice(0, 32),
+    hostnames: (name, form) =>
+      (form.dataset.pattern || "").replaceAll("{name}", name).replaceAll("{host}", form.dataset.host || ""),
+  };
+
+  function prefill(form) {
+    const name = form.elements.name.value.trim().toLowerCase();
+    for (const [key, make] of Object.entries(MAKE)) {
+      const field = form.elements[key];
+      // A field that a person has written into is theirs.
+      if (!field || field.dataset.typed || (field.value && field.value !== field.dataset.made && !field.dataset.follows)) continue;
+      field.value = name ? make(name, form) : "";
+      field.dataset.made = field.value;
+    }
+  }
+
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-prefill]");
+    if (!form) return;
+    if (event.target.name === "name") prefill(form);
+    else if (event.target.name in MAKE) event.target.dataset.typed = event.target.value ? "yes" : "";
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const form = event.target.closest("form[data-prefill]");
+    if (form) prefill(form);
+  });
+
+  // ---------------------------------------------------------------- files
+  document.addEventListener("change", async (event) => {
+    const input = event.target;
+    const field = input.dataset && input.dataset.into ? document.getElementById(input.dataset.into) : null;
+    if (!field || !input.files.length || input.files[0].size > 262144) return;
+    field.value = await input.files[0].text();
+    input.value = "";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
+  // -------------------------------------------------------------- copying
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+      const words = button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = words; }, 1500);
+    });
+  }
+
+  // ---------------------------------------------- nothing typed gets lost
+  let dirty = false;
+  document.addEventListener("input", (event) => { if (event.target.closest("form[data-guard]")) dirty = true; });
+  document.addEventListener("submit", (event) => { if (!event.target.closest("form[hx-post]")) dirty = false; });
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (event.detail.xhr.getResponseHeader("HX-Redirect")) dirty = false;
+  });
+  addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
+
+  // The summary of errors takes the focus, so that it is read out and its links are at hand.
+  document.addEventListener("htmx:afterSwap", () => {
+    const summary = document.querySelector("[data-focus]");
+    if (summary) summary.focus();
+  });
+})();
