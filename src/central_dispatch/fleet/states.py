@@ -88,6 +88,8 @@ INSTANCE_TABLE: dict[tuple[Instance.State, Turn], Instance.State] = {
     (S.IN_ERROR, Turn.DELETED): S.DELETED,
     **{(state, Turn.CLEAR): S.CHANGING for state in (S.DRAFT, S.IN_ERROR, S.STUCK)},
     (S.CHANGING, Turn.CLEARED): S.STUCK,
+    # A stuck run whose journal is lost leaves its instance as it is.
+    (S.STUCK, Turn.STUCK): S.STUCK,
     (S.STUCK, Turn.EMPTY): S.DRAFT,
 }
 

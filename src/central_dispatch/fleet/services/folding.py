@@ -150,6 +150,8 @@ class Folding:
     def _failed(self, event: RunEvent) -> None:
         problem = self._named(event)
         self._closed(event, RunStep.Part.STEPS, RunStep.State.FAILED, problem)
+        # It turns round by itself: nothing is left to wish.
+        self._run.wish = Run.Wish.NONE
         signal_run(self._run, Signal.TURNED_ROUND, problem)
 
     def _back_out(self, event: RunEvent) -> None:

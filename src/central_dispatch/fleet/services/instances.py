@@ -110,7 +110,7 @@ def _fill(instance: Instance, form: InstanceForm, now: datetime, *, moved: bool 
     worker = instance.worker
     values = parse_instance(filled_in(form, worker))
     if isinstance(values, tuple):
-        return Refused("invalid", values)
+        return Refused("invalid", _typed(form, values))
     host = worker.host_settings
     taken = _taken(instance, values)
     tls = _tls(instance, replace(form, hostnames=values.hostnames), host, now, moved=moved)
@@ -125,6 +125,15 @@ def _fill(instance: Instance, form: InstanceForm, now: datetime, *, moved: bool 
     _write_hostnames(instance, values.hostnames)
     instance_changed(instance)
     return None
+
+
+def _typed(form: InstanceForm, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Leave out what only follows from a bad name: nobody typed it."""
+    if not any(problem.field == "name" for problem in problems):
+        return problems
+    derived = {"hostnames", "web_root", "database", "database_user"}
+    blank = {name for name in derived if not getattr(form, name)}
+    return tuple(problem for problem in problems if problem.field not in blank)
 
 
 def _write_hostnames(instance: Instance, hostnames: tuple[str, ...]) -> None:

@@ -9,10 +9,10 @@ from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.forms import InstanceForm
 from central_dispatch.fleet.models import Instance, Run
-from central_dispatch.fleet.refusal import absent
+from central_dispatch.fleet.refusal import Refused, absent
 from central_dispatch.fleet.services import instances, runs
 from central_dispatch.portal.api.access import Needs, caller
-from central_dispatch.portal.api.answers import PROBLEMS, Page, Paging, done, page
+from central_dispatch.portal.api.answers import PROBLEMS, Page, Paging, RefusedError, done, page
 from central_dispatch.portal.api.schemas import (
     ClearIn,
     DeleteIn,
@@ -99,7 +99,9 @@ def deploy_instance(request: HttpRequest, instance_id: str) -> tuple[int, RunOut
 @router.post("/{instance_id}/delete", auth=Needs(Role.OPERATOR), response={200: InstanceOut, 202: RunOut, **PROBLEMS})
 def delete_instance(request: HttpRequest, instance_id: str, body: DeleteIn) -> tuple[int, RunOut | InstanceOut]:
     """Delete, to the archive first. 202: a run does it; 200: nothing was deployed, it is deleted already."""
-    answer: Run | Instance = done(runs.delete(caller(request), instance_id, body.typed_name))
+    answer = runs.delete(caller(request), instance_id, body.typed_name)
+    if isinstance(answer, Refused):
+        raise RefusedError(answer)
     return (202, run_out(answer)) if isinstance(answer, Run) else (200, _again(answer))
 
 
