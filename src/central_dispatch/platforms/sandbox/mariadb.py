@@ -48,11 +48,10 @@ class MariaDbServer:
     def install(self) -> None:
         """Make the data directory anew: whatever a former, interrupted try left is thrown away."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        for made in (self.directory, self.socket.parent):
-            made.mkdir(mode=0o755, parents=True, exist_ok=True)
-            made.chmod(0o755)
-            if os.geteuid() == 0:
-                shutil.chown(made, _SERVER_USER, _SERVER_USER)
+        # The log lies in the outer directory, which is ours: the server's user could plant a link for it.
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.directory.chmod(0o755)
+        self._make_socket_directory()
         # The administrator's account is whoever runs us, known by the socket: there is never an open password.
         ended = commands.run(
             [
@@ -75,9 +74,7 @@ class MariaDbServer:
     def start(self) -> None:
         """Start it, wait until it answers, and see to the provisioning account. Idempotent."""
         if not self.running():
-            self.socket.parent.mkdir(mode=0o755, exist_ok=True)
-            if os.geteuid() == 0:
-                shutil.chown(self.socket.parent, _SERVER_USER, _SERVER_USER)
+            self._make_socket_directory()
             with self.log.open("ab") as log:
                 child = subprocess.Popen(
                     self._argv(),
@@ -106,6 +103,13 @@ class MariaDbServer:
         """Say whether it runs."""
         return is_running([f"--datadir={self._data}"])
 
+    def _make_socket_directory(self) -> None:
+        place = self.socket.parent
+        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(place, _SERVER_USER, _SERVER_USER)
+        place.chmod(0o755)
+
     @property
     def _data(self) -> Path:
         return self.directory / "data"
@@ -117,7 +121,7 @@ class MariaDbServer:
             "--no-defaults",
             f"--datadir={self._data}",
             f"--socket={self.socket}",
-            f"--pid-file={self.directory / 'mariadb.pid'}",
+            f"--pid-file={self._data / 'mariadb.pid'}",
             *network,
             *_as_server_user(),
             "--skip-log-bin",
