@@ -16,8 +16,10 @@ import pytest
 
 import servers.systemctl
 from central_dispatch.platforms import proc
+from central_dispatch.platforms.facts import find_php_fpm
 from central_dispatch.platforms.files import PosixFiles
 from central_dispatch.platforms.kept import KeptServices
+from central_dispatch.platforms.layouts import DEBIAN, RED_HAT
 from central_dispatch.platforms.linux import us
 from central_dispatch.platforms.systemd import SystemdServices
 from central_dispatch.provisioning.ports import Services, Unit
@@ -287,3 +289,29 @@ def test_systemd_is_told_of_each_change_and_a_packages_unit_is_foreign(passable:
         ["daemon-reload"],
         ["reset-failed", "cd-a.service"],
     ]
+
+
+def test_a_real_php_fpm_is_kept_found_again_and_ended(kept: Place) -> None:
+    """It writes over its own environment and closes what it does not know: it must be found all the same."""
+    program = find_php_fpm(DEBIAN) or find_php_fpm(RED_HAT)
+    assert program, "PHP-FPM is missing: install php-fpm"
+    runtime = kept.directory / "run" / "cdt-one"
+    config = kept.directory / "fpm.conf"
+    config.write_text(
+        f"[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nlisten = {runtime}/php.sock\n"
+        "listen.mode = 0660\npm = static\npm.max_children = 2\n"
+    )
+    unit = Unit("cdt-one", (program, "-F", "-y", str(config)), kept.user, "PHP", str(runtime))
+    kept.make().install(unit, "mark")
+    deadline = time.monotonic() + 20
+    while len([one for one in proc.processes() if _is_of(one, kept)]) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    made = PosixFiles().find(f"{runtime}/php.sock")
+    assert made
+    assert (made.owner, made.group, made.mode) == (kept.user, "www-data", 0o660)
+    (kept.directory / "services" / "cdt-one.pid").unlink()
+    again = cast("KeptServices", kept.make())
+    assert again.running("cdt-one")
+    assert len(again._members("cdt-one")) == 3
+    again.remove("cdt-one")
+    assert not [one for one in proc.processes() if _is_of(one, kept)]

@@ -186,6 +186,9 @@ class KeptServices:
             log = self._open(unit.name, "log", os.O_WRONLY | os.O_APPEND | os.O_TRUNC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if account.identity:
+                    # A program that opens /dev/stderr anew is asked for the file's owner; its directory stays ours.
+                    os.fchown(log, account.uid, -1)
                 self._files.remove(self._path(unit.name, "pid"))
                 child = subprocess.Popen(
                     [*NO_NEW_PRIVILEGES, *unit.argv],
