@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from central_dispatch.host.settings import Home
+
 
 def home_directory() -> Path:
     """Return the home directory, by the same rule as the dispatcher's (`portal.home`)."""
@@ -11,6 +13,13 @@ def home_directory() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/central-dispatch")
     return Path.home() / ".local" / "share" / "central-dispatch"
+
+
+def host_home() -> Home:
+    """Return the host worker's home: the machine's own places for root without `--home`."""
+    if not os.environ.get("CENTRAL_DISPATCH_HOME") and os.geteuid() == 0:
+        return Home()
+    return Home(home_directory())
 
 
 def sandbox_directory() -> Path:

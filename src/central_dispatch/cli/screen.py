@@ -140,3 +140,12 @@ def _show_problems(exit_code: int, problems: Iterable[Problem]) -> None:
         for line in problem_lines(found):
             console.print(line, markup=False, style="red" if not line.startswith("  ") else "")
     click.get_current_context().exit(exit_code)
+
+
+def event(name: str, sentence: str, **values: object) -> None:
+    """Show one thing that happened in a long command: one line of JSON, or a sentence. Seen at once."""
+    if wants_json():
+        click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=str))
+    else:
+        people().print(sentence, markup=False)
+    sys.stdout.flush()

@@ -16,12 +16,10 @@ def serve(host: str, port: int) -> None:
     from central_dispatch.portal.serve import serve as run
 
     started = first_start()
-    first = {"event": "first start", "username": "admin", "password": started.password}
-    if started.password:
-        screen.say(first, f"Administrator: admin   password: {started.password}   (shown only now)")
+    show_password(started.password)
 
     def ready(url: str) -> None:
-        screen.say({"event": "ready", "url": url, "pin": started.pin}, f"Ready: {url}   certificate pin: {started.pin}")
+        screen.event("ready", f"Ready: {url}   certificate pin: {started.pin}", url=url, pin=started.pin)
 
     try:
         code = run(host, port, ready)
@@ -29,3 +27,10 @@ def serve(host: str, port: int) -> None:
         problem = Problem(f"Cannot listen on {host}:{port}", error.strerror or str(error), "Choose another --port.")
         raise screen.Stop(exit_codes.FAILED, problem) from None
     click.get_current_context().exit(code)
+
+
+def show_password(password: str | None) -> None:
+    """Show the first administrator's password, at the first start only."""
+    if password:
+        sentence = f"Administrator: admin   password: {password}   (shown only now)"
+        screen.event("administrator", sentence, username="admin", password=password)
