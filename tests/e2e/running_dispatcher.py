@@ -1,0 +1,71 @@
+"""A dispatcher in a process of its own, as administrators run it: TLS, ASGI, SQLite, an empty home."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROGRAM = """
+from central_dispatch.portal.serve import first_start, serve
+print(first_start().password, flush=True)
+serve(port=0, ready=lambda url: print(url, flush=True))
+"""
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """Where it answers, with the first administrator's password and its home."""
+
+    url: str
+    password: str
+    home: Path
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run Python with the dispatcher's Django, for what has no page (people of other roles)."""
+        done = subprocess.run(
+            [sys.executable, "-c", f"from central_dispatch.portal.setup import prepare_django\nprepare_django()\n{program}"]
+            + list(arguments),
+            env=environment(self.home),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def add_person(self, name: str, role: str, password: str) -> None:
+        """Make an account."""
+        program = (
+            "import sys\nfrom central_dispatch.portal.accounts.models import User\n"
+            "User.objects.create_user(sys.argv[1], role=sys.argv[2], password=sys.argv[3])"
+        )
+        self.run(program, name, role, password)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a dispatcher's processes."""
+    return {**os.environ, "CENTRAL_DISPATCH_HOME": str(home), "DJANGO_SETTINGS_MODULE": "central_dispatch.portal.settings"}
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Dispatcher]:
+    """Start a dispatcher on a free loopback port; stop it at the end."""
+    with (home / "dispatcher.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM], env=environment(home), stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        try:
+            assert process.stdout is not None
+            password = process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            assert url, (home / "dispatcher.log").read_text()
+            yield Dispatcher(url.replace("127.0.0.1", "localhost"), password, home)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
