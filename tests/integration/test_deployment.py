@@ -65,7 +65,8 @@ def test_its_processes_run_as_its_own_user_from_the_start(rig: HostRig, wordpres
     assert set(found.values()) == {"cd-blog"}
 
 
-def test_its_database_user_cannot_read_a_neighbours_database(rig: HostRig, wordpress: InstanceSpec) -> None:
+@pytest.mark.usefixtures("wordpress")
+def test_its_database_user_cannot_read_a_neighbours_database(rig: HostRig) -> None:
     # One underscore apart: an unescaped grant on `blo_` would open `blog` as well.
     neighbour = rig.spec("neighbour", database="blo_", database_user="blo_")
     assert rig.deploy(neighbour) == "committed"
