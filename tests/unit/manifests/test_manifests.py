@@ -15,7 +15,7 @@ VALUES = {
         "admin_email": "admin@example.com",
     },
     "database": {"name": "acme", "user": "acme", "password": "s3cret", "socket": "", "host": "db", "port": 3307},
-    "paths": {"web_root": "/var/www/acme", "release": "/var/www/acme/releases/1", "shared": "/var/www/acme/shared"},
+    "paths": {"web_root": "/var/www/acme", "release": "/var/www/acme/releases/1"},
 }
 
 
