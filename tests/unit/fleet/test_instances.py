@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Actor, Role
-from central_dispatch.fleet.forms import InstanceForm
+from central_dispatch.fleet.forms import InstanceForm, WorkerForm
 from central_dispatch.fleet.models import Instance, InstanceHostname, Run, Worker
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.fleet.services import instances, runs, workers
@@ -185,8 +185,6 @@ def test_only_a_draft_or_a_failed_deployment_can_be_changed(administrator: Actor
 
 
 def test_a_worker_that_has_not_reported_takes_no_instance(administrator: Actor) -> None:
-    from central_dispatch.fleet.forms import WorkerForm
-
     made = workers.create_worker(administrator, WorkerForm(), "pin")
     assert isinstance(made, workers.Invitation)
     assert "worker" in refused_fields(instances.create_instance(administrator, form(made.worker)))

@@ -78,7 +78,8 @@ def test_every_way_through_a_run_finds_its_instance_where_it_means_something() -
 
 @given(kinds_and_signals, st.booleans())
 def test_whatever_a_host_says_an_instance_is_active_only_after_a_commit(
-    walk: tuple[Run.Kind, list[Signal]], wished: bool
+    walk: tuple[Run.Kind, list[Signal]],
+    wished: bool,  # noqa: FBT001 hypothesis passes it
 ) -> None:
     kind, said = walk
     state, instance, taken = follow(kind, said, wished=wished)
@@ -91,7 +92,10 @@ def test_whatever_a_host_says_an_instance_is_active_only_after_a_commit(
 
 
 @given(kinds_and_signals, st.booleans())
-def test_an_open_run_and_its_instance_never_disagree(walk: tuple[Run.Kind, list[Signal]], wished: bool) -> None:
+def test_an_open_run_and_its_instance_never_disagree(
+    walk: tuple[Run.Kind, list[Signal]],
+    wished: bool,  # noqa: FBT001 hypothesis passes it
+) -> None:
     kind, said = walk
     state, instance, _ = follow(kind, said, wished=wished)
     if state in OPEN_RUNS:

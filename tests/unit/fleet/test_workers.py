@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -93,13 +94,11 @@ def test_a_token_is_worth_nothing_after_a_day_or_once_another_was_made(administr
     assert isinstance(enrol_with(fresh.token), Refused)
 
 
-def test_neither_token_nor_credential_is_stored(administrator: Actor, database: object) -> None:
+def test_neither_token_nor_credential_is_stored(administrator: Actor, database: Path) -> None:
     invitation = invited(administrator)
     answer = enrol_with(invitation.token)
     assert isinstance(answer, Enrolled)
-    from pathlib import Path
-
-    stored = b"".join(path.read_bytes() for path in Path(str(database)).parent.glob("dispatch.sqlite3*"))
+    stored = b"".join(path.read_bytes() for path in database.parent.glob("dispatch.sqlite3*"))
     assert stored
     for secret in (invitation.token.split(".")[1], answer.credential):
         assert secret.encode() not in stored

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 
 from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Role
@@ -67,9 +67,9 @@ def list_instances(
 
 
 @router.post("", auth=Needs(Role.OPERATOR), response={201: InstanceOut, **PROBLEMS})
-def create_instance(request: HttpRequest, body: InstanceIn) -> tuple[int, InstanceOut]:
+def create_instance(request: HttpRequest, body: InstanceIn) -> Status[InstanceOut]:
     """Make a draft; nothing is done on the host."""
-    return 201, _again(done(instances.create_instance(caller(request), _form(body))))
+    return Status(201, _again(done(instances.create_instance(caller(request), _form(body)))))
 
 
 @router.get("/{instance_id}", auth=Needs(Role.VIEWER), response={200: InstanceOut, **PROBLEMS})
@@ -85,33 +85,33 @@ def update_instance(request: HttpRequest, instance_id: str, body: InstanceIn) ->
 
 
 @router.post("/{instance_id}/plan", auth=Needs(Role.OPERATOR), response={202: RunOut, **PROBLEMS})
-def plan_instance(request: HttpRequest, instance_id: str) -> tuple[int, RunOut]:
+def plan_instance(request: HttpRequest, instance_id: str) -> Status[RunOut]:
     """Have the host say what a deployment would do."""
-    return 202, run_out(done(runs.request_plan(caller(request), instance_id)))
+    return Status(202, run_out(done(runs.request_plan(caller(request), instance_id))))
 
 
 @router.post("/{instance_id}/deploy", auth=Needs(Role.OPERATOR), response={202: RunOut, **PROBLEMS})
-def deploy_instance(request: HttpRequest, instance_id: str) -> tuple[int, RunOut]:
+def deploy_instance(request: HttpRequest, instance_id: str) -> Status[RunOut]:
     """Deploy. While a run is under way the answer is 409, with that run's id in `run`."""
-    return 202, run_out(done(runs.deploy(caller(request), instance_id)))
+    return Status(202, run_out(done(runs.deploy(caller(request), instance_id))))
 
 
 @router.post("/{instance_id}/delete", auth=Needs(Role.OPERATOR), response={200: InstanceOut, 202: RunOut, **PROBLEMS})
-def delete_instance(request: HttpRequest, instance_id: str, body: DeleteIn) -> tuple[int, RunOut | InstanceOut]:
+def delete_instance(request: HttpRequest, instance_id: str, body: DeleteIn) -> Status[RunOut | InstanceOut]:
     """Delete, to the archive first. 202: a run does it; 200: nothing was deployed, it is deleted already."""
     answer = runs.delete(caller(request), instance_id, body.typed_name)
     if isinstance(answer, Refused):
         raise RefusedError(answer)
-    return (202, run_out(answer)) if isinstance(answer, Run) else (200, _again(answer))
+    return Status(202, run_out(answer)) if isinstance(answer, Run) else Status(200, _again(answer))
 
 
 @router.post("/{instance_id}/inventory", auth=Needs(Role.OPERATOR), response={202: RunOut, **PROBLEMS})
-def inventory_instance(request: HttpRequest, instance_id: str) -> tuple[int, RunOut]:
+def inventory_instance(request: HttpRequest, instance_id: str) -> Status[RunOut]:
     """Have the host list what bears the instance's names."""
-    return 202, run_out(done(runs.request_inventory(caller(request), instance_id)))
+    return Status(202, run_out(done(runs.request_inventory(caller(request), instance_id))))
 
 
 @router.post("/{instance_id}/clear", auth=Needs(Role.ADMINISTRATOR), response={202: RunOut, **PROBLEMS})
-def clear_instance(request: HttpRequest, instance_id: str, body: ClearIn) -> tuple[int, RunOut]:
+def clear_instance(request: HttpRequest, instance_id: str, body: ClearIn) -> Status[RunOut]:
     """Clear the confirmed items of the last inventory."""
-    return 202, run_out(done(runs.clear_items(caller(request), instance_id, tuple(body.items))))
+    return Status(202, run_out(done(runs.clear_items(caller(request), instance_id, tuple(body.items)))))

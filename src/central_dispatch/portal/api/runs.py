@@ -1,7 +1,7 @@
 """Endpoints of runs."""
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 
 from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Role
@@ -51,18 +51,18 @@ def list_events(
 
 
 @router.post("/{run_id}/back-out", auth=Needs(Role.OPERATOR), response={202: RunOut, **PROBLEMS})
-def back_out(request: HttpRequest, run_id: str) -> tuple[int, RunOut]:
+def back_out(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Have the run turn round at its next step boundary."""
-    return 202, run_out(done(runs.back_out(caller(request), run_id)))
+    return Status(202, run_out(done(runs.back_out(caller(request), run_id))))
 
 
 @router.post("/{run_id}/retry", auth=Needs(Role.ADMINISTRATOR), response={202: RunOut, **PROBLEMS})
-def retry(request: HttpRequest, run_id: str) -> tuple[int, RunOut]:
+def retry(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Have a stuck run try again."""
-    return 202, run_out(done(runs.retry_stuck(caller(request), run_id)))
+    return Status(202, run_out(done(runs.retry_stuck(caller(request), run_id))))
 
 
 @router.post("/{run_id}/acknowledge", auth=Needs(Role.ADMINISTRATOR), response={202: RunOut, **PROBLEMS})
-def acknowledge(request: HttpRequest, run_id: str) -> tuple[int, RunOut]:
+def acknowledge(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Take over what the run is stuck at; the run carries on with the rest."""
-    return 202, run_out(done(runs.acknowledge(caller(request), run_id)))
+    return Status(202, run_out(done(runs.acknowledge(caller(request), run_id))))

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Role
@@ -34,10 +34,10 @@ def list_workers(request: HttpRequest, paging: Query[Paging]) -> Page[WorkerOut]
 
 
 @router.post("", auth=Needs(Role.ADMINISTRATOR), response={201: InvitationOut, **PROBLEMS})
-def add_worker(request: HttpRequest, body: WorkerIn) -> tuple[int, InvitationOut]:
+def add_worker(request: HttpRequest, body: WorkerIn) -> Status[InvitationOut]:
     """Add a worker; the answer holds the token that enrols it."""
     form = WorkerForm(**body.model_dump())
-    return 201, _invited(done(workers.create_worker(caller(request), form, dispatcher_pin())))
+    return Status(201, _invited(done(workers.create_worker(caller(request), form, dispatcher_pin()))))
 
 
 @router.get("/{worker_id}", auth=Needs(Role.VIEWER), response={200: WorkerOut, **PROBLEMS})
@@ -59,9 +59,9 @@ def set_worker(request: HttpRequest, worker_id: str, body: WorkerSettingsIn) -> 
 
 
 @router.post("/{worker_id}/invite", auth=Needs(Role.ADMINISTRATOR), response={201: InvitationOut, **PROBLEMS})
-def invite_worker(request: HttpRequest, worker_id: str) -> tuple[int, InvitationOut]:
+def invite_worker(request: HttpRequest, worker_id: str) -> Status[InvitationOut]:
     """Make a new enrolment token; the ones before it stop working."""
-    return 201, _invited(done(workers.invite(caller(request), worker_id, dispatcher_pin())))
+    return Status(201, _invited(done(workers.invite(caller(request), worker_id, dispatcher_pin()))))
 
 
 @router.post("/{worker_id}/accept", auth=Needs(Role.ADMINISTRATOR), response={200: WorkerOut, **PROBLEMS})
