@@ -129,6 +129,16 @@ def test_past_its_time_the_whole_tree_is_ended_also_what_hid_itself(user: str) -
     assert _of(user) == []
 
 
+def test_a_process_that_wiped_its_environment_is_ended_by_its_session(user: str) -> None:
+    code = (
+        "import os\n"
+        "if os.fork() == 0: os.execve('/bin/sleep', ['sleep', '600'], {})\n"
+        "print('gone ahead', flush=True)\n"
+    )
+    assert run(user, code)[0].exit_code == 0
+    assert _of(user) == []
+
+
 def test_a_daemon_that_a_command_leaves_is_ended_and_not_waited_for(user: str) -> None:
     code = (
         "import os,time\n"
