@@ -184,11 +184,11 @@ def _to_json(finding: Finding) -> dict[str, object]:
 def _print(console: Console, findings: list[Finding]) -> None:
     for finding in findings:
         if finding.problem is None:
-            console.print(f"✓ {finding.what:<14}{finding.note}", markup=False, style="green")
+            console.print(f"✓ {finding.what:<21} {finding.note}", markup=False, style="green")
             continue
         first, *rest = screen.problem_lines([replace(finding.problem, field="")])
-        console.print(f"✗ {finding.what:<14}{first}", markup=False, style="red")
+        console.print(f"✗ {finding.what:<21} {first}", markup=False, style="red")
         for line in rest:
-            console.print(f"{'':<16}{line.strip()}", markup=False)
+            console.print(f"{'':<24}{line.strip()}", markup=False)
     wrong = sum(finding.problem is not None for finding in findings)
     console.print(f"{wrong} of {len(findings)} need mending." if wrong else "Nothing is wrong.", markup=False)

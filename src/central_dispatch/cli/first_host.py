@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from central_dispatch import manifests
-from central_dispatch.cli import exit_codes, places
-from central_dispatch.cli.screen import Stop, event
+from central_dispatch.cli import places
+from central_dispatch.cli.screen import event, granted
 from central_dispatch.host import identity, resolved, settings
 from central_dispatch.host.enrol import enrol
 from central_dispatch.host.sources import add_source
 from central_dispatch.platforms.sandbox import Sandbox, create
-from central_dispatch.provisioning.problem import Problem
 
-T = TypeVar("T")
 SAMPLE, SAMPLE_RELEASE = "sample", "1.0.0"
 WORKER = "localhost"
 
@@ -94,13 +91,6 @@ def enrol_here(host: OwnHost, url: str, pin: str) -> None:
     """Enrol this machine with its own dispatcher."""
     made = granted(enrol(host.found.state_directory, url, invitation(host, pin)))
     event("enrolled", f"Enrolled as worker {made.name}, fingerprint {made.fingerprint}", worker=made.name)
-
-
-def granted(value: T | Problem) -> T:
-    """Return a value, or end the command with the problem."""
-    if isinstance(value, Problem):
-        raise Stop(exit_codes.FAILED, value)
-    return value
 
 
 def lock_path() -> Path:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from central_dispatch.cli import exit_codes
 from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
 
 P = ParamSpec("P")
+T = TypeVar("T")
 _KEY = "central_dispatch.json"
 
 
@@ -53,6 +54,13 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             _show_problems(exit_codes.FAILED, (error.problem,))
 
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON value for programs.")(guarded)
+
+
+def granted(value: T | Problem) -> T:
+    """Return a value, or end the command with the problem."""
+    if isinstance(value, Problem):
+        raise Stop(exit_codes.FAILED, value)
+    return value
 
 
 def wants_json() -> bool:

@@ -21,12 +21,11 @@ def source() -> None:
 @screen.command
 def list_registered() -> None:
     """List the sources with their releases; one with a problem cannot be picked in the portal."""
-    from central_dispatch.cli.first_host import granted
     from central_dispatch.host import resolved, settings
     from central_dispatch.platforms.files import PosixFiles
 
     home = places.host_home()
-    found = granted(resolved.resolve(granted(settings.load(home)), home))
+    found = screen.granted(resolved.resolve(screen.granted(settings.load(home)), home))
     values = [one.model_dump(mode="json") for one in resolved.view(found, PosixFiles()).sources]
     columns = {"name": "Name", "title": "Title", "releases": "Releases", "runtime": "Runtime", "problem": "Problem"}
     screen.rows(values, columns, f"There is no source in {found.sources_directory}.")
@@ -46,21 +45,19 @@ def add(
     name: str, kind: str | None, manifest: Path | None, tree: Path, release: str, link_roots: tuple[Path, ...]
 ) -> None:
     """Register a source, or add a release to it. The tree is copied; instances never see it change."""
-    from central_dispatch.cli.first_host import granted
     from central_dispatch.host.sources import add_source
 
     if (kind is None) == (manifest is None):
         problem = Problem("Name one of --kind and --manifest", mend=f"Kinds that ship: {', '.join(KINDS)}.")
         raise screen.Stop(exit_codes.USAGE, problem)
     shipped = directory(kind) if kind else manifest
-    granted(add_source(_sources(), name, shipped, tree, release, link_roots=link_roots))
+    screen.granted(add_source(_sources(), name, shipped, tree, release, link_roots=link_roots))
     value: dict[str, Any] = {"source": name, "release": release}
     screen.say(value, f"Source {name} has the release {release}.")
 
 
 def _sources() -> Path:
-    from central_dispatch.cli.first_host import granted
     from central_dispatch.host import resolved, settings
 
     home = places.host_home()
-    return granted(resolved.resolve(granted(settings.load(home)), home)).sources_directory
+    return screen.granted(resolved.resolve(screen.granted(settings.load(home)), home)).sources_directory

@@ -1,0 +1,120 @@
+"""`worker host`: this machine's own host worker."""
+
+import logging
+import signal
+import sys
+import threading
+
+import click
+from rich.console import Console
+
+from central_dispatch.cli import exit_codes, places, screen
+from central_dispatch.host import identity, resolved, settings
+from central_dispatch.platforms.files import PosixFiles
+from central_dispatch.provisioning.problem import Problem
+
+
+@click.group(invoke_without_command=True)
+@screen.command
+@click.option("--once", is_flag=True, help="Do what is due, then end: for cron.")
+@click.pass_context
+def host(context: click.Context, *, once: bool) -> None:
+    """Run this machine's host worker in the foreground, or set it up by one of the commands below."""
+    if context.invoked_subcommand is not None:
+        if once:
+            raise screen.Stop(exit_codes.USAGE, Problem("--once runs the worker; it goes with no command"))
+        return
+    from central_dispatch.host.worker import run
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    ended = run(places.host_home(), once=once, stop=stop)
+    screen.say({"exit_code": ended.code, "text": ended.text}, ended.text)
+    context.exit(ended.code)
+
+
+@host.command("enroll")
+@screen.command
+@click.option("--url", required=True, help="The dispatcher's address, such as https://dispatch.example.com:8700.")
+@click.option("--again", is_flag=True, help="Replace the enrolment that this host has.")
+def enroll(url: str, *, again: bool) -> None:
+    """Enrol this host. The one-time token is read from standard input, or asked for."""
+    from central_dispatch.host.enrol import enrol
+
+    typed = sys.stdin.isatty()
+    token = str(click.prompt("Token", hide_input=True, err=True)) if typed else sys.stdin.readline(4096)
+    home = places.host_home()
+    state = resolved.state_directory_of(screen.granted(settings.load(home)), home)
+    made = screen.granted(enrol(state, url, token.strip(), again=again))
+    value = {"worker": made.worker, "name": made.name, "url": made.url, "fingerprint": made.fingerprint}
+    screen.say(
+        value,
+        f"Enrolled as “{made.name}” with {made.url}.\nFingerprint: {made.fingerprint}\n"
+        "Compare it with the one that the portal shows.",
+    )
+
+
+@host.command("show")
+@screen.command
+def show() -> None:
+    """Show this host's settings, with the platform's defaults, and its enrolment."""
+    home = places.host_home()
+    known = screen.granted(settings.load(home))
+    found = screen.granted(resolved.resolve(known, home))
+    view = resolved.view(found, PosixFiles()).model_dump(mode="json")
+    mine = identity.load(found.state_directory)
+    enrolled = mine if isinstance(mine, identity.Identity) else None
+    chosen = known.model_dump(mode="json", exclude_defaults=True)
+    value = {
+        "settings_file": str(home.settings_path),
+        "layout": found.layout.name,
+        "chosen": chosen,
+        "effective": view,
+        "worker": {"name": enrolled.name, "url": enrolled.url, "fingerprint": enrolled.fingerprint}
+        if enrolled
+        else None,
+    }
+    names = [one["name"] for one in view.pop("sources")]
+    default = view.pop("default_certificate")
+
+    def words(console: Console) -> None:
+        worker = (
+            f"{enrolled.name} of {enrolled.url}, fingerprint {enrolled.fingerprint}" if enrolled else "not enrolled"
+        )
+        console.print(
+            screen.facts({"Settings file": home.settings_path, "Layout": found.layout.title, "Worker": worker})
+        )
+        effective = {
+            **view,
+            "default_certificate": ", ".join(default["names"]) if default else "none",
+            "sources": names,
+        }
+        console.print(screen.facts({key.replace("_", " ").capitalize(): part for key, part in effective.items()}))
+        if chosen:
+            console.print("Chosen here:")
+            console.print(screen.facts(chosen))
+
+    screen.show(value, words)
+
+
+@host.command("configure")
+@screen.command
+@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]…")
+def configure(assignments: tuple[str, ...]) -> None:
+    """Change settings of this host, each checked; without any, list the keys. KEY= takes one back to its default."""
+    if not assignments:
+        rows = [{"key": key, "meaning": meaning} for key, meaning in settings.KEYS.items()]
+        screen.rows(rows, {"key": "Key", "meaning": "Meaning"}, "")
+        return
+    texts = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise screen.Stop(exit_codes.USAGE, Problem(f"“{assignment}” is not KEY=VALUE", mend="Write KEY=VALUE."))
+        texts[key] = text
+    home = places.host_home()
+    changed = screen.granted(settings.set_values(home, texts))
+    chosen = changed.model_dump(mode="json", exclude_defaults=True)
+    screen.say({"settings_file": str(home.settings_path), "chosen": chosen}, f"Written to {home.settings_path}.")
