@@ -25,9 +25,9 @@ class Dispatcher:
 
     def run(self, program: str, *arguments: str) -> str:
         """Run Python with the dispatcher's Django, for what has no page (people of other roles)."""
+        prepared = f"from central_dispatch.portal.setup import prepare_django\nprepare_django()\n{program}"
         done = subprocess.run(
-            [sys.executable, "-c", f"from central_dispatch.portal.setup import prepare_django\nprepare_django()\n{program}"]
-            + list(arguments),
+            [sys.executable, "-c", prepared, *arguments],
             env=environment(self.home),
             capture_output=True,
             text=True,
@@ -46,7 +46,11 @@ class Dispatcher:
 
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of a dispatcher's processes."""
-    return {**os.environ, "CENTRAL_DISPATCH_HOME": str(home), "DJANGO_SETTINGS_MODULE": "central_dispatch.portal.settings"}
+    return {
+        **os.environ,
+        "CENTRAL_DISPATCH_HOME": str(home),
+        "DJANGO_SETTINGS_MODULE": "central_dispatch.portal.settings",
+    }
 
 
 @contextmanager

@@ -63,7 +63,9 @@ def create(page: Page, dispatcher: Dispatcher, name: str, then: str = "Save and 
     return page.url.split("/instances/")[1].split("/")[0]
 
 
-def deploy(page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str, act: Callable[[ScriptedRun], None]) -> str:
+def deploy(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str, act: Callable[[ScriptedRun], None]
+) -> str:
     """Press deploy, and have the host do as it is told; return the run's id."""
     page.goto(f"{dispatcher.url}/instances/{instance}/")
     page.locator("#instance-actions").get_by_role("button", name="Deploy").click()
@@ -77,7 +79,7 @@ def succeed(run: ScriptedRun) -> None:
     """Carry a deployment through."""
     run.begin()
     for index in range(10):
-        run.step(index, *(("Installing WordPress 6.10.0", "Success: WordPress installed.") if index == 6 else ()))  # noqa: PLR2004 the install step
+        run.step(index, *(("Installing WordPress 6.10.0", "Success: WordPress installed.") if index == 6 else ()))
     run.commit()
 
 
@@ -151,15 +153,21 @@ def scene(page: Page, dispatcher: Dispatcher) -> list[Shot]:
     planned = create(page, dispatcher, "spring-campaign")
     host.take("plan").plan()
     refused = create(page, dispatcher, "summer-campaign")
-    taken = {"what": "/var/www/summer-campaign is there already", "why": "it bears no mark of ours",
-             "mend": "Choose another web root, or move the directory away.", "field": "web_root"}
+    taken = {
+        "what": "/var/www/summer-campaign is there already",
+        "why": "it bears no mark of ours",
+        "mend": "Choose another web root, or move the directory away.",
+        "field": "web_root",
+    }
     host.take("plan").plan(taken)
     listed = create(page, dispatcher, "winter-fair", "Save as draft")
     page.goto(f"{dispatcher.url}/instances/{listed}/inventory/")
     page.get_by_role("button", name="Take an inventory").click()
-    items = [{"key": "database", "what": "Database winter_fair, 12 tables", "whose": "committed"},
-             {"key": "user", "what": "User cd-winter-fair", "whose": "ours"},
-             {"key": "vhost", "what": "Virtual host winter-fair.conf", "whose": "foreign"}]
+    items = [
+        {"key": "database", "what": "Database winter_fair, 12 tables", "whose": "committed"},
+        {"key": "user", "what": "User cd-winter-fair", "whose": "ours"},
+        {"key": "vhost", "what": "Virtual host winter-fair.conf", "whose": "foreign"},
+    ]
     host.take("inventory").say("found", items=items)
     live_run = deploy(page, dispatcher, host, create(page, dispatcher, "press-archive"), under_way)
     host.beat("deploy press-archive: Install command")

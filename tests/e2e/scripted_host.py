@@ -96,7 +96,9 @@ def steps(name: str) -> tuple[StepView, ...]:
         step("system_user", f"User cd-{name}", ("create", "Unix user and group", f"cd-{name}")),
         step("web_root", f"Web root {root}", ("create", "directory", root)),
         step("database", f"Database {database}", ("create", "database", database)),
-        step("database_user", f"Database user {database}", ("create", f"user with rights on {database} alone", database)),
+        step(
+            "database_user", f"Database user {database}", ("create", f"user with rights on {database} alone", database)
+        ),
         step("code", "Code wordpress 6.10.0", ("copy", "release, 2,545 files, 58 MB", f"{root}/releases/6.10.0")),
         step(
             "config",

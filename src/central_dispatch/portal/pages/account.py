@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.access import actor_of, requires
+from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.pages.rendering import go, summary_of
 
 
@@ -19,11 +20,11 @@ from central_dispatch.portal.pages.rendering import go, summary_of
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Show the account; change its password. Other sessions of the account end by it."""
-    form = PasswordChangeForm(request.user, request.POST or None)
+    actor = actor_of(request)
+    form = PasswordChangeForm(User.objects.get(username=actor.name), request.POST or None)
     if request.method == "POST" and form.is_valid():
         user = form.save()
         update_session_auth_hash(request, user)
-        actor = actor_of(request)
         audit.record(actor, "account.password", f"user:{user.pk}", title=actor.name)
         messages.success(request, "The password was changed. Other sessions of yours were signed out.")
         return go(request, "/account/")

@@ -7,8 +7,10 @@ _JUST_NOW_S = 5
 
 
 def duration_words(length: timedelta) -> str:
-    """Return `0.4 s`, `12 s`, `3 min 5 s` or `2 h 10 min`."""
+    """Return `40 ms`, `1.4 s`, `12 s`, `3 min 5 s` or `2 h 10 min`."""
     seconds = max(length.total_seconds(), 0.0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:  # noqa: PLR2004 below ten seconds a tenth is worth showing
         return f"{seconds:.1f} s"
     whole = int(seconds)

@@ -19,7 +19,7 @@ def not_found(request: HttpRequest, _exception: Exception) -> HttpResponse:
 
 
 @requires("public")
-def server_error(request: HttpRequest) -> HttpResponse:
+def server_error(_request: HttpRequest) -> HttpResponse:
     """500: touch neither the database nor the session, either may be what failed."""
     return HttpResponse(_FAILED, status=500)
 

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from central_dispatch.fleet.models import Worker
 from central_dispatch.portal.pages.durations import distance_words, duration_words, size_words
+from central_dispatch.portal.pages.releases import newest_first
 from central_dispatch.portal.pages.signs import draw
 from central_dispatch.portal.pages.states import look_of
 from central_dispatch.provisioning.problem import Problem
@@ -85,6 +86,9 @@ def duration(length: timedelta | None) -> str:
     return "" if length is None else duration_words(length)
 
 
+register.filter("newest_first", newest_first)
+
+
 @register.filter
 def size(value: int) -> str:
     """Show a number of bytes."""
@@ -120,7 +124,7 @@ def field(bound: forms.BoundField, file: forms.BoundField | None = None) -> dict
     """Show a form field with its label, hint and errors; `file` is the upload that fills it."""
     described = [f"{bound.auto_id}-hint"] if bound.help_text else []
     described += [f"{bound.auto_id}-error"] if bound.errors else []
-    attributes = {"aria-describedby": " ".join(described)} if described else {}
+    attributes: dict[str, str | bool] = {"aria-describedby": " ".join(described)} if described else {}
     if bound.errors:
         attributes["aria-invalid"] = "true"
     is_choice = isinstance(bound.field.widget, forms.CheckboxInput)

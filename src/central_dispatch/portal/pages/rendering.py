@@ -67,6 +67,6 @@ def summary_of(form: forms.Form) -> list[dict[str, str]]:
     found = []
     for name, errors in form.errors.items():
         bound = form[name] if name in form.fields else None
-        for error in errors:
-            found.append({"id": bound.auto_id if bound else "", "label": str(bound.label) if bound else "", "error": str(error)})
+        place = {"id": bound.auto_id, "label": str(bound.label)} if bound else {"id": "", "label": ""}
+        found += [{**place, "error": str(error)} for error in errors]
     return found

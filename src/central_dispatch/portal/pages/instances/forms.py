@@ -6,9 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 
 from central_dispatch.fleet.forms import InstanceForm
 from central_dispatch.fleet.models import Instance, Worker
+from central_dispatch.portal.pages.releases import newest_first
 from central_dispatch.provisioning.protocol import SourceView
 
 #: The largest certificate file that is read, in bytes.
@@ -21,9 +24,8 @@ _SECRET = {**_PLAIN, "class": "pem", "rows": "4", "placeholder": "-----BEGIN PRI
 class SecretTextarea(forms.Textarea):
     """A text field whose value never goes back into a page."""
 
-    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+    def format_value(self, _value: object) -> None:
         """Leave the value out."""
-        return super().get_context(name, None, attrs) if value else super().get_context(name, value, attrs)
 
 
 class InstanceFields(forms.Form):
@@ -86,8 +88,17 @@ class InstanceFields(forms.Form):
     key_file = forms.FileField(required=False)
     chain_file = forms.FileField(required=False)
 
-    def __init__(self, address: str, workers: list[Worker], chosen: Worker | None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        address: str,
+        workers: list[Worker],
+        chosen: Worker | None,
+        *,
+        data: QueryDict | None = None,
+        files: MultiValueDict[str, Any] | None = None,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, files, initial=initial)
         again = {"hx-post": address, "hx-vals": '{"refresh": "1"}', "hx-trigger": "change"}
         source = next((one for one in usable_sources(chosen) if one.name == self["source"].value()), None)
         offers = {
@@ -124,11 +135,6 @@ def _uploaded(values: Mapping[str, Any], name: str) -> str:
 def usable_sources(worker: Worker | None) -> list[SourceView]:
     """Return the sources that a worker offers and that can be picked."""
     return [one for one in worker.host_settings.sources if not one.problem] if worker else []
-
-
-def newest_first(releases: tuple[str, ...]) -> list[str]:
-    """Return releases by their numbers, highest first: 6.10 before 6.9."""
-    return sorted(releases, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], reverse=True)
 
 
 def first_choices(values: dict[str, Any], worker: Worker | None) -> dict[str, Any]:

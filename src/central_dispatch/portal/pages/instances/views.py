@@ -5,7 +5,7 @@ from django.views.decorators.http import require_safe
 
 from central_dispatch.fleet import queries
 from central_dispatch.fleet.actor import Role
-from central_dispatch.fleet.models import Instance
+from central_dispatch.fleet.models import Instance, Run
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.instances.find import find
 from central_dispatch.portal.pages.paging import paged
@@ -64,10 +64,8 @@ def web_root_of(instance: Instance) -> str:
 
 
 def _error_head(instance: Instance) -> str:
-    """Return which step failed, where the last run that changed something says so."""
+    """Return what became of the run that failed; the problem itself names the step."""
     run = queries.runs(instance=instance.pk).exclude(kind__in=["plan", "inventory"]).first()
-    failed = run.steps.filter(problem_json__isnull=False).first() if run else None
-    if failed is None:
+    if run is None or run.kind != Run.Kind.DEPLOY or run.state != Run.State.BACKED_OUT:
         return ""
-    undone = "; everything done before it was undone" if instance.state == Instance.State.IN_ERROR else ""
-    return f"Failed at the step “{failed.title}”{undone}"
+    return "The deployment failed, and everything it had done was undone"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from central_dispatch.fleet.models import Run, RunStep
+from central_dispatch.provisioning.problem import Problem
 
 _TOUCHED = frozenset({"open", "done", "failed", "undoing", "undone", "stuck", "acknowledged"})
 _UNDO_SIGN = {"open": "untouched", "failed": "untouched", "done": "untouched", "undone": "done"}
@@ -29,7 +30,8 @@ class Shown:
     state_words: str
     undo_state: str
     undo_words: str
-    opens: str  # `open` where the page opens the output by itself
+    opens: str  # `open` where the page opens the step by itself
+    own_problem: Problem | None  # what the page does not say at its top already
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.row, name)
@@ -59,7 +61,8 @@ def _shown(run: Run, row: RunStep) -> Shown:
         state_words=_words(state, failed=failed),
         undo_state=_UNDO_SIGN.get(state, state),
         undo_words=_UNDO_WORDS.get(state, state),
-        opens="open" if current or failed or state == "failed" else "",
+        opens="open" if (current and state == "open") or failed else "",
+        own_problem=row.problem if failed and row.problem != run.problem and state != "undone" else None,
     )
 
 

@@ -69,6 +69,7 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
 
 def _story(run: Run, steps: list[Shown], *, online: bool) -> dict[str, Any]:
     back_out = back_out_steps(steps)
+    stuck = [step for step in steps if run.state == Run.State.STUCK and step.row.state == RunStep.State.STUCK]
     away = run.is_open and not online
     wished = run.wish == Run.Wish.BACK_OUT and run.state == Run.State.RUNNING
     return {
@@ -78,8 +79,12 @@ def _story(run: Run, steps: list[Shown], *, online: bool) -> dict[str, Any]:
         "total": 0 if run.is_look else len(steps),
         "done": sum(step.row.state == RunStep.State.DONE for step in steps),
         "turned": bool(back_out),
-        "committed": any(step.row.part == RunStep.Part.TAIL and step.row.state != "untouched" for step in steps),
-        "residue": [step for step in reversed(steps) if step.row.state in {"stuck", "undoing", "done", "open", "failed"}]
+        "committed": run.committed_at is not None,
+        "stuck": stuck,
+        "show_problem": run.problem is not None and all(step.row.problem != run.problem for step in stuck),
+        "residue": [
+            step for step in reversed(steps) if step.row.state in {"stuck", "undoing", "done", "open", "failed"}
+        ]
         if run.state == Run.State.STUCK
         else [],
         "notices": bool(run.problem or run.problems or run.waiting or run.left or away or wished)
@@ -90,12 +95,10 @@ def _story(run: Run, steps: list[Shown], *, online: bool) -> dict[str, Any]:
 
 
 def _head(run: Run) -> str:
-    failed = run.steps.filter(problem_json__isnull=False).first()
-    if failed is not None:
-        return f"Failed at the step “{failed.title}”"
     return {
         Run.State.REFUSED.value: "The host refused it; nothing was changed",
         Run.State.LOST.value: "The run is lost",
+        Run.State.STUCK.value: "Why it was backed out",
     }.get(run.state, "")
 
 

@@ -1,8 +1,7 @@
 """Forms of workers. They carry what was typed; the services judge it."""
 
-from typing import Any
-
 from django import forms
+from django.http import QueryDict
 
 from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.accounts.models import User
@@ -22,7 +21,7 @@ class WorkerFields(forms.Form):
         required=False,
         label="Host URL",
         initial="localhost",
-        help_text="The base of default hostnames and links, such as https://web1.example.com. Nothing is fetched from it.",
+        help_text="The base of default hostnames and links, such as https://web1.example.com. It is never called.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
     install_path = forms.CharField(
@@ -55,8 +54,8 @@ class DefaultsFields(forms.Form):
         required=False, label="Who may use it", widget=forms.CheckboxSelectMultiple
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict | None = None, *, initial: dict[str, object] | None = None) -> None:
+        super().__init__(data, initial=initial)
         operators = User.objects.filter(role=Role.OPERATOR.value, is_active=True).order_by("username")
         choices = [(str(user.pk), user.get_username()) for user in operators]
         self.fields["allowed_users"].choices = choices  # type: ignore[attr-defined] # a MultipleChoiceField
@@ -70,6 +69,6 @@ class TypedName(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
 
-    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, name: str, data: QueryDict | None = None) -> None:
+        super().__init__(data)
         self.fields["typed_name"].label = f"Type {name} to confirm"
