@@ -14,7 +14,7 @@ __all__ = ["Started", "first_start", "serve"]
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8700
 #: How long a stop waits for requests under way, in seconds. Long polls and live pages are told at once.
-GRACE_S = 10
+GRACE_S = 5
 
 
 class Closing(Protocol):
