@@ -1,6 +1,7 @@
 """The machine under a host worker, as its settings describe it: ports, planner, facts, and its upkeep."""
 
 import logging
+import threading
 from dataclasses import replace
 from typing import Protocol
 
@@ -55,14 +56,16 @@ class ConfiguredMachine:
     def __init__(self, home: Home, vault: Vault) -> None:
         self._home = home
         self._vault = vault
+        self._lock = threading.RLock()
         self._resolved: Resolved | None = None
         self._host: Host | None = None
 
     def host(self) -> Host:
         """See `Machine`."""
-        if self._host is None:
-            self._host = build(self._current(), self._vault)
-        return self._host
+        with self._lock:
+            if self._host is None:
+                self._host = build(self._current(), self._vault)
+            return self._host
 
     def planner(self) -> Planning:
         """See `Machine`."""
@@ -99,19 +102,21 @@ class ConfiguredMachine:
         found = settings if isinstance(settings, Problem) else resolve(settings, self._home)
         if isinstance(found, Problem):
             raise HostError(found)
-        if found == self._resolved:
-            return
-        former, self._resolved, self._host = self._host, found, None
-        if former is not None:
-            # The keeper of the services knows its children: a new one would leave them unreaped.
-            self._host = replace(build(found, self._vault), services=former.services)
+        with self._lock:
+            if found == self._resolved:
+                return
+            former, self._resolved, self._host = self._host, found, None
+            if former is not None:
+                # The keeper of the services knows its children: a new one would leave them unreaped.
+                self._host = replace(build(found, self._vault), services=former.services)
 
     def _current(self) -> Resolved:
-        if self._resolved is None:
-            self.refresh()
-        if self._resolved is None:
-            raise HostError(Problem("The host's settings cannot be read"))
-        return self._resolved
+        with self._lock:
+            if self._resolved is None:
+                self.refresh()
+            if self._resolved is None:
+                raise HostError(Problem("The host's settings cannot be read"))
+            return self._resolved
 
 
 def facts_of(found: platform_facts.Facts) -> Facts:

@@ -44,6 +44,7 @@ class Reporter:
         self._link = link
         self._clock = clock
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._positions: dict[str, _Position] = {}
         self._answers: dict[str, RunEvent] = {}
         self._news = threading.Event()
@@ -110,6 +111,10 @@ class Reporter:
         joined = self._link.joined
         if joined is None:
             return
+        with self._reporting:
+            self._report(joined)
+
+    def _report(self, joined: Joined) -> None:
         with self._lock:
             answers, runs = dict(self._answers), sorted(self._positions)
         try:
