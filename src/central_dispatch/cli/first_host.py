@@ -8,7 +8,6 @@ from central_dispatch.cli import places
 from central_dispatch.cli.screen import event, granted
 from central_dispatch.host import identity, resolved, settings
 from central_dispatch.host.enrol import enrol
-from central_dispatch.host.sources import add_source
 from central_dispatch.platforms.sandbox import Sandbox, create
 
 SAMPLE, SAMPLE_RELEASE = "sample", "1.0.0"
@@ -59,6 +58,8 @@ def register_sample(host: OwnHost) -> None:
     """Register the sample portal as a source, once."""
     if (host.found.sources_directory / SAMPLE).exists():
         return
+    from central_dispatch.host.sources import add_source
+
     shipped = manifests.directory(SAMPLE)
     tree = shipped / "releases" / SAMPLE_RELEASE
     granted(add_source(host.found.sources_directory, SAMPLE, shipped, tree, SAMPLE_RELEASE))

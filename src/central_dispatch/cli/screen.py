@@ -70,7 +70,9 @@ def wants_json() -> bool:
 
 def people() -> Console:
     """Return the screen for people: standard output, or nothing of it where a program reads."""
-    return Console(file=sys.stderr if wants_json() else sys.stdout, highlight=False, soft_wrap=True)
+    file = sys.stderr if wants_json() else sys.stdout
+    # Piped into grep or a file, a table's lines must not be folded at a terminal's usual 80 columns.
+    return Console(file=file, highlight=False, soft_wrap=True, width=None if file.isatty() else 240)
 
 
 def show(value: object, words: Callable[[Console], None]) -> None:

@@ -1,9 +1,7 @@
 """`worker host`: this machine's own host worker."""
 
 import logging
-import signal
 import sys
-import threading
 
 import click
 from rich.console import Console
@@ -27,10 +25,7 @@ def host(context: click.Context, *, once: bool) -> None:
     from central_dispatch.host.worker import run
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    ended = run(places.host_home(), once=once, stop=stop)
+    ended = run(places.host_home(), once=once)
     screen.say({"exit_code": ended.code, "text": ended.text}, ended.text)
     context.exit(ended.code)
 
