@@ -8,6 +8,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from central_dispatch.platforms.database_sql import INSTANCE_RIGHTS
 from central_dispatch.platforms.mariadb import DatabaseAccess, MariaDb
 from central_dispatch.platforms.sandbox import MariaDbServer
 from central_dispatch.provisioning.problem import HostError, Occupied, Unavailable
@@ -135,6 +136,31 @@ def test_an_account_reaches_its_own_database_and_no_neighbour(
         assert found.tables == 1
     finally:
         databases.drop(neighbour)
+
+
+def test_an_account_that_lacks_a_new_right_passes_on_the_others(
+    databases: MariaDb, name: str, mariadb_server: MariaDbServer
+) -> None:
+    """As on a later server, which knows more rights than the account was made with."""
+    administrator = mariadb_server._administrator()
+    less = f"p_{secrets.token_hex(4)}"
+    rights = INSTANCE_RIGHTS.replace(", DELETE HISTORY", "")
+    for host in ("localhost", "127.0.0.1"):
+        account = f"'{less}'@'{host}'"
+        grant = f"GRANT CREATE USER, {rights} ON *.* TO {account} WITH GRANT OPTION"
+        administrator.execute([f"CREATE USER {account} IDENTIFIED BY 'secret'", grant], "test")
+    weaker = MariaDb(replace(databases._access, user=less, password="secret"))
+    try:
+        weaker.create(name, "")
+        weaker.create_user(name, PASSWORD)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("central_dispatch.platforms.mariadb.INSTANCE_RIGHTS", rights)
+            weaker.grant(name, name)
+        assert any("SELECT, INSERT" in line and "EVENT" in line for line in weaker.grants(name))
+    finally:
+        weaker.close()
+        administrator.execute([f"DROP USER '{less}'@'localhost', '{less}'@'127.0.0.1'"], "test")
+        administrator.close()
 
 
 def test_grants_name_the_database_and_no_password_hash(databases: MariaDb, name: str) -> None:

@@ -131,9 +131,7 @@ def test_past_its_time_the_whole_tree_is_ended_also_what_hid_itself(user: str) -
 
 def test_a_process_that_wiped_its_environment_is_ended_by_its_session(user: str) -> None:
     code = (
-        "import os\n"
-        "if os.fork() == 0: os.execve('/bin/sleep', ['sleep', '600'], {})\n"
-        "print('gone ahead', flush=True)\n"
+        "import os\nif os.fork() == 0: os.execve('/bin/sleep', ['sleep', '600'], {})\nprint('gone ahead', flush=True)\n"
     )
     assert run(user, code)[0].exit_code == 0
     assert _of(user) == []

@@ -278,6 +278,17 @@ def test_a_units_text_quotes_what_systemd_would_read_otherwise(passable: Path) -
         services.definition(Unit("x", ("a\nExecStartPre=+/bin/rm",), "u", "", ""))
 
 
+def test_a_unit_that_systemd_starts_in_vain_is_said_so(passable: Path) -> None:
+    for name in ("units", "state"):
+        (passable / name).mkdir()
+    program = passable / "systemctl"
+    program.write_text('#!/bin/sh\ncase "$1" in is-active) exit 3;; status) echo "bad configuration";; esac\n')
+    program.chmod(0o755)
+    services = SystemdServices(PosixFiles(), "www-data", str(passable / "units"), (str(program),))
+    with pytest.raises(HostError, match="does not stay up: bad configuration"):
+        services.install(Unit("cd-a", ("/bin/true",), "nobody", "A", str(passable / "run")), "mark")
+
+
 def test_systemd_is_told_of_each_change_and_a_packages_unit_is_foreign(passable: Path) -> None:
     for name in ("units", "state"):
         (passable / name).mkdir()
@@ -287,7 +298,7 @@ def test_systemd_is_told_of_each_change_and_a_packages_unit_is_foreign(passable:
     services.install(Unit("cd-a", ("/bin/true",), "nobody", "A", ""), "mark")
     services.remove("cd-a")
     calls = [json.loads(line) for line in (passable / "state" / "calls").read_text().splitlines()]
-    assert [words for words in calls if words[0] != "show"] == [
+    assert [words for words in calls if words[0] not in {"show", "is-active"}] == [
         ["daemon-reload"],
         ["enable", "--now", "cd-a.service"],
         ["disable", "--now", "cd-a.service"],

@@ -8,6 +8,15 @@ import sys
 from pathlib import Path
 
 
+def _run_ahead(text: str) -> None:
+    """Make the runtime directory, and a socket's place in it, as the unit's own commands would."""
+    for line in text.splitlines():
+        if line.startswith("ExecStartPre=+/usr/bin/install -d -m 2750"):
+            directory = Path(line.rsplit(" ", 1)[1])
+            directory.mkdir(exist_ok=True)
+            (directory / "socket").touch()
+
+
 def main() -> int:
     """Record the call and answer it."""
     state, units, words = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
@@ -21,6 +30,7 @@ def main() -> int:
                 print(f"Unit {unit} not found.", file=sys.stderr)  # noqa: T201 it speaks as the program does
                 return 5
             active.touch()
+            _run_ahead((units / unit).read_text())
         case "disable" | "stop":
             active.unlink(missing_ok=True)
         case "is-active":

@@ -6,7 +6,7 @@ import os
 import pwd
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from central_dispatch.platforms import commands, proc
@@ -52,6 +52,9 @@ class LinuxAccounts:
             said = os.pread(fd, 32, 0).strip()
             last = int(said) if said.isdigit() else self._first - 1
             number = max([last, *(one for one in taken if self._first <= one <= self._last)]) + 1
+            # A directory service answers for a number that it does not list.
+            while _is_taken(number):
+                number += 1
             if number > self._last:
                 raise HostError(
                     Problem(
@@ -187,6 +190,14 @@ def _find_group(name: str) -> tuple[int, tuple[str, ...]] | None:
     except KeyError:
         return None
     return found.gr_gid, tuple(found.gr_mem)
+
+
+def _is_taken(number: int) -> bool:
+    with suppress(KeyError):
+        return bool(pwd.getpwuid(number))
+    with suppress(KeyError):
+        return bool(grp.getgrgid(number))
+    return False
 
 
 def _needs_root(what: str) -> HostError:

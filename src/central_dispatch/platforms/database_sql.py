@@ -1,7 +1,7 @@
 """SQL texts: identifiers quoted, and the account that provisioning needs. Pure."""
 
-# What an instance's account gets, and so what the provisioning account must be able to pass on.
-_PASSED_ON = (
+#: What an instance's account gets, and so what the provisioning account must be able to pass on.
+INSTANCE_RIGHTS = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, LOCK TABLES, "
     "EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER, DELETE HISTORY"
 )
@@ -34,13 +34,14 @@ def tables_with_marks(column: str) -> str:
 def prepare_statements(user: str, password: str = "", host: str = "localhost") -> tuple[str, ...]:
     """Return the statements that make the provisioning account; they may run again.
 
+    For MariaDB, whose rights and forms these are; MySQL's administrator names an account of MySQL's own.
     Without a password the server knows the account by the Unix user of the same name (`unix_socket`).
     The account may create and drop databases and users, and pass on the rights of an instance. It may not
     read or write files, stop the server, change its settings, or replicate.
     """
     account = f"{text(user)}@{text(host)}"
     how = f"BY {text(password)}" if password else "VIA unix_socket"
-    rights = f"CREATE USER, PROCESS, CONNECTION ADMIN, {_PASSED_ON}"
+    rights = f"CREATE USER, PROCESS, CONNECTION ADMIN, {INSTANCE_RIGHTS}"
     return (
         f"CREATE USER IF NOT EXISTS {account} IDENTIFIED {how}",
         f"ALTER USER {account} IDENTIFIED {how}",

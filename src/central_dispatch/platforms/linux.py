@@ -1,6 +1,8 @@
 """The ports of a Linux host, put together from its layout."""
 
+import grp
 import os
+import pwd
 from pathlib import Path
 
 from central_dispatch.platforms.accounts import LinuxAccounts, SingleUserAccounts
@@ -21,9 +23,7 @@ SYSTEMD = "/run/systemd/system"
 
 def us() -> Owner:
     """Return the owner of what belongs to the host worker itself."""
-    files = PosixFiles()
-    found = files.find("/proc/self")
-    return Owner(found.owner, found.group) if found else Owner("root", "root")
+    return Owner(pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name)
 
 
 def build_host(layout: Layout, *, vault: Vault, state_directory: str, database: DatabaseAccess) -> Host:

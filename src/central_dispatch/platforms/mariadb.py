@@ -11,7 +11,7 @@ import pymysql
 from pymysql.constants import CR, ER
 
 from central_dispatch.platforms.database_dump import dump_database
-from central_dispatch.platforms.database_sql import escaped_pattern, quoted, tables_with_marks
+from central_dispatch.platforms.database_sql import INSTANCE_RIGHTS, escaped_pattern, quoted, tables_with_marks
 from central_dispatch.provisioning.ports import DatabaseAddress, DatabaseFound
 from central_dispatch.provisioning.problem import HostError, Occupied, Problem, Unavailable
 
@@ -42,7 +42,8 @@ _EXISTS = {ER.DB_CREATE_EXISTS, 1396}
 class DatabaseAccess:
     """How the host worker reaches the server: as which account, by a socket (which wins) or over TCP.
 
-    An empty password means that the server knows the account by its Unix user (`unix_socket`).
+    The server is this machine's: instances come from `localhost`. An empty password means that the server
+    knows the account by its Unix user (`unix_socket`).
     """
 
     user: str = "root"
@@ -56,7 +57,8 @@ class DatabaseAccess:
         """Where an instance reaches the same server."""
         if self.socket:
             return DatabaseAddress(socket=self.socket)
-        return DatabaseAddress(host=self.host, port=self.port)
+        # A client library reads `localhost` as “by the socket”, wherever it believes that to be.
+        return DatabaseAddress(host="127.0.0.1" if self.host == "localhost" else self.host, port=self.port)
 
     @property
     def account_hosts(self) -> tuple[str, ...]:
@@ -151,7 +153,11 @@ class MariaDb:
         # In a grant `_` and `%` stand for other characters, and `acme_1` would open `acmex1`, too.
         pattern = quoted(escaped_pattern(database)).replace("%", "%%")
         what = f"Cannot grant {user} its rights on {database}"
-        self._do(f"GRANT ALL PRIVILEGES ON {pattern}.* TO {accounts}", *names, what=what)
+        try:
+            self._do(f"GRANT ALL PRIVILEGES ON {pattern}.* TO {accounts}", *names, what=what)
+        except _Denied:
+            # A newer server knows a right that our account was made without, and so cannot pass on.
+            self._do(f"GRANT {INSTANCE_RIGHTS} ON {pattern}.* TO {accounts}", *names, what=what)
 
     def grants(self, user: str) -> list[str]:
         """See `ports.Databases`. Without the password's hash."""
@@ -260,7 +266,7 @@ class MariaDb:
             return Occupied(Problem(what, "it exists already", "It was left untouched."))
         if code in _REFUSED:
             mend = "Run `central-dispatch worker host prepare-database`, or correct the account's password."
-            return HostError(Problem(f"The database server refused the account {self._access.user}", said, mend))
+            return _Denied(Problem(f"The database server refused the account {self._access.user}", said, mend))
         return HostError(Problem(what, said, "Correct what the server says, then try again."))
 
     def _forget(self) -> None:
@@ -270,6 +276,10 @@ class MariaDb:
         self._connection = None
         # Another version may come up.
         self._version = ""
+
+
+class _Denied(HostError):
+    """The provisioning account may not do that, or not come in."""
 
 
 class _PlainPasswordWanted(HostError):

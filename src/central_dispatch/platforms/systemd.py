@@ -1,5 +1,6 @@
 """Services as units of systemd."""
 
+import time
 from pathlib import Path
 
 from central_dispatch.platforms import commands
@@ -8,6 +9,8 @@ from central_dispatch.provisioning.problem import HostError, Problem
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 _MARK = "# "
+_SETTLED_S = 5.0
+_POLL_S = 0.02
 _TEMPLATE = """\
 [Unit]
 Description={description}
@@ -22,7 +25,6 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectSystem=full
-ProtectHome=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
@@ -68,6 +70,7 @@ class SystemdServices:
         self._files.create_file(self._path(unit.name), text.encode(), Owner("root", "root"), 0o644)
         self._do("daemon-reload")
         self._do("enable", "--now", self._unit_name(unit.name))
+        self._settle(unit.name, unit.runtime_directory)
 
     def mark_of(self, name: str) -> str | None:
         """See `ports.Services`."""
@@ -97,6 +100,19 @@ class SystemdServices:
     def start(self, name: str) -> None:
         """See `ports.Services`."""
         self._do("start", self._unit_name(name))
+        text = self._files.read(self._path(name)).decode("utf-8", "replace")
+        self._settle(name, _runtime_of(text))
+
+    def _settle(self, name: str, runtime_directory: str) -> None:
+        """Wait until the service made its socket: systemd counts it as started before that."""
+        deadline = time.monotonic() + _SETTLED_S
+        while runtime_directory and not self._files.names(runtime_directory) and time.monotonic() < deadline:
+            if not self.running(name):
+                break
+            time.sleep(_POLL_S)
+        if not self.running(name):
+            said = commands.run([*self._systemctl, "status", "--no-pager", "--lines=20", self._unit_name(name)]).said
+            raise HostError(Problem(f"The service {name} does not stay up", said, "Correct what it says."))
 
     def remove(self, name: str) -> None:
         """See `ports.Services`."""
