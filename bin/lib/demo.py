@@ -5,6 +5,7 @@ Only what a user has is used: the command `central-dispatch`, HTTPS, the portal'
 
 import argparse
 import contextlib
+import http.client
 import http.cookiejar
 import json
 import os
@@ -94,14 +95,14 @@ def problems_in(value: dict[str, Any]) -> list[str]:
 def fetch(hostname: str, port: int, path: str, authority: str) -> tuple[int, str]:
     """Ask over HTTPS as a browser would: by name, verified against the sandbox's own authority."""
     context = ssl.create_default_context(cafile=authority)
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
-        context.wrap_socket(plain, server_hostname=hostname) as secure,
-    ):
-        secure.sendall(f"GET {path} HTTP/1.1\r\nHost: {hostname}:{port}\r\nConnection: close\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: secure.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), body.decode(errors="replace")
+    connection = http.client.HTTPConnection(hostname, port, timeout=20)
+    # Connected by hand: not every resolver knows that names below .localhost are this machine.
+    plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sock = context.wrap_socket(plain, server_hostname=hostname)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
 
 
 def sign_in(url: str, password: str, certificate: Path) -> str:
@@ -172,11 +173,12 @@ def run_check(home: Path | None, port: int) -> int:
         for seen in check(up, up.wait_ready(), name):
             print(f"✓ {seen}", flush=True)
         code = 0
-    except DemoFailed as error:
-        print(f"✗ {error}", file=sys.stderr)
-        with contextlib.suppress(DemoFailed):
+    except (DemoFailed, OSError, ValueError, KeyboardInterrupt) as error:
+        print(f"✗ {error or 'interrupted'}", file=sys.stderr)
+        with contextlib.suppress(DemoFailed, ValueError):
             up.call("instance", "delete", name, "--confirm", name)
-    stopped = up.stop()
+    finally:
+        stopped = up.stop()
     print(f"{'✓' if stopped == 0 else '✗'} everything is stopped (exit code {stopped})")
     if code == 0 and stopped == 0 and home is None:
         shutil.rmtree(place)

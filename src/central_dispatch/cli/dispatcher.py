@@ -21,10 +21,23 @@ if not (dispatcher_directory() / "secret-key").exists():
     )
 prepare_django()
 
+from django.db import connection  # noqa: E402 Django is ready only now
+from django.db.migrations.executor import MigrationExecutor  # noqa: E402 likewise
+
 from central_dispatch.fleet import queries  # noqa: E402 Django is ready only now
 from central_dispatch.fleet.actor import Actor, Role  # noqa: E402 likewise
 from central_dispatch.fleet.models import Instance, Run, Worker  # noqa: E402 likewise
 from central_dispatch.fleet.refusal import Refused  # noqa: E402 likewise
+
+_executor = MigrationExecutor(connection)
+if _executor.migration_plan(_executor.loader.graph.leaf_nodes()):
+    raise Stop(
+        exit_codes.FAILED,
+        Problem(
+            "The dispatcher's database is of an older release than this program",
+            mend="Start the dispatcher anew (central-dispatch up, or serve): it brings the database up to date.",
+        ),
+    )
 
 __all__ = ["Actor", "Instance", "Run", "Worker", "actor", "queries"]
 T = TypeVar("T")

@@ -46,6 +46,9 @@ def _sandbox(home: settings.Home) -> Sandbox:
             {
                 "layout": "sandbox",
                 "sandbox_directory": str(sandbox.directory),
+                # Where the sandbox looks for the services of instances when it stops and starts.
+                "state_directory": str(sandbox.state_directory),
+                "sources_directory": str(sandbox.sources_directory),
                 "default_certificate": str(sandbox.certificate),
                 "default_key": str(sandbox.key),
             },

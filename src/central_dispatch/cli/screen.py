@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -154,8 +155,10 @@ def _show_problems(exit_code: int, problems: Iterable[Problem]) -> None:
 
 def event(name: str, sentence: str, **values: object) -> None:
     """Show one thing that happened in a long command: one line of JSON, or a sentence. Seen at once."""
-    if wants_json():
-        click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=str))
-    else:
-        people().print(sentence, markup=False)
-    sys.stdout.flush()
+    # Whoever listened may be gone (a closed terminal, a pipe's end): the command still has things to stop.
+    with suppress(BrokenPipeError):
+        if wants_json():
+            click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=str))
+        else:
+            people().print(sentence, markup=False)
+        sys.stdout.flush()

@@ -40,7 +40,7 @@ def up(host: str, port: int, layout: str | None) -> None:
     """
     with _alone():
         supervisor = Supervisor(lambda text: screen.event("process", text, text=text))
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.stopping.set())
         _run(supervisor, host, port, layout or "")
 
@@ -59,9 +59,11 @@ def _run(supervisor: Supervisor, host: str, port: int, layout: str) -> None:
             _say_ready(own, url)
         supervisor.watch()
     finally:
-        supervisor.stop()
-        if own.sandbox:
-            own.sandbox.stop()
+        try:
+            supervisor.stop()
+        finally:
+            if own.sandbox:
+                own.sandbox.stop()
         screen.event("stopped", "Everything is stopped.")
 
 
