@@ -145,6 +145,7 @@ def test_a_rewound_or_copied_host_gets_no_orders_until_it_is_accepted(
     administrator: Actor, last: int, machine: str
 ) -> None:
     worker, _ = enrolled(administrator)
+    beat(worker, 2)
     session = start(worker, last=last, machine=machine)
     assert session.alert
     runs.deploy(administrator, draft(administrator, worker).pk)
@@ -158,6 +159,18 @@ def test_a_rewound_or_copied_host_gets_no_orders_until_it_is_accepted(
     assert isinstance(given, Claimed)
     assert [order.kind for order in given.orders] == ["deploy"]
     assert not start(worker, last=session.session, machine=machine).alert
+
+
+def test_a_session_whose_answer_was_lost_makes_no_host_look_rewound(administrator: Actor) -> None:
+    worker, _ = enrolled(administrator)
+    first = start(worker, last=2)
+    beat(worker, first.session)
+    start(worker, last=first.session)
+    start(worker, last=first.session)
+    third = start(worker, last=first.session)
+    assert not third.alert
+    claimed(worker, third.session)
+    assert start(worker, last=first.session).alert
 
 
 def test_a_host_that_is_silent_for_30_seconds_is_away_and_keeps_its_runs(administrator: Actor) -> None:

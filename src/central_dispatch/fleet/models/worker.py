@@ -45,6 +45,8 @@ class Worker(models.Model):
     fingerprint = models.CharField(max_length=100, blank=True)
     credential_hash = models.CharField(max_length=64, blank=True, db_index=True)
     session = models.PositiveIntegerField(default=0)
+    #: The newest session in which the host called again: one whose answer never reached it does not count.
+    used_session = models.PositiveIntegerField(default=0)
     last_seen = models.DateTimeField(null=True)
     facts_json = models.JSONField(default=dict)
     settings_json = models.JSONField(default=dict)

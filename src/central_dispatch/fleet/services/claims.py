@@ -31,8 +31,8 @@ def claim(worker_id: str, message: Claim, *, first_look: bool = True) -> Claimed
             return stale_session(worker, message.session)
         now = timezone.now()
         if first_look:
-            worker.last_seen = now
-            worker.save(update_fields=["last_seen"])
+            worker.last_seen, worker.used_session = now, message.session
+            worker.save(update_fields=["last_seen", "used_session"])
         runs = list(Run.objects.select_related("instance", "worker").filter(worker=worker, state__in=OPEN_RUNS))
         runs.sort(key=lambda run: run.pk)
         if first_look:

@@ -34,8 +34,8 @@ def record_events(worker_id: str, run_id: str, report: Report) -> Reported | Ref
             return forbidden("this run belongs to another worker")
         if report.session != worker.session:
             return stale_session(worker, report.session)
-        worker.last_seen = timezone.now()
-        worker.save(update_fields=["last_seen"])
+        worker.last_seen, worker.used_session = timezone.now(), report.session
+        worker.save(update_fields=["last_seen", "used_session"])
         return _stored(run, report)
 
 

@@ -69,7 +69,8 @@ def _enrolled(worker: Worker, message: Enrol, address: str) -> Enrolled:
     worker.worker_version = message.worker_version
     # The number goes on: a session of the machine before must stay older than every new one.
     worker.session += 1
-    worker.last_seen = None  # its first session remembers none before it
+    worker.used_session = 0  # what is enrolled anew remembers no session
+    worker.last_seen = None
     worker.save()
     after = {"fingerprint": worker.fingerprint, "machine_id": worker.machine_id}
     actor = host_actor(worker, address)
@@ -82,8 +83,7 @@ def start_session(worker_id: str, message: SessionStart) -> Session:
     """Raise the session number; look for a rewound host and for a changed machine."""
     with transaction.atomic():
         worker = Worker.objects.select_for_update().get(pk=worker_id)
-        first = worker.last_seen is None
-        alert = _session_alert(worker, message, first=first)
+        alert = _session_alert(worker, message)
         worker.session += 1
         worker.last_seen = timezone.now()
         worker.alert = alert or worker.alert
@@ -98,7 +98,7 @@ def start_session(worker_id: str, message: SessionStart) -> Session:
         return Session(session=worker.session, alert=worker.alert)
 
 
-def _session_alert(worker: Worker, message: SessionStart, *, first: bool) -> str:
+def _session_alert(worker: Worker, message: SessionStart) -> str:
     if message.machine_id != worker.machine_id:
         worker.other_machine_id = message.machine_id
         return (
@@ -106,10 +106,10 @@ def _session_alert(worker: Worker, message: SessionStart, *, first: bool) -> str
             "Make sure that only one of them runs, then accept it."
         )
     worker.other_machine_id = ""
-    if not first and message.last_session < worker.session:
+    if message.last_session < worker.used_session:
         return (
-            f"The host remembers session {message.last_session}, but session {worker.session} has been: it may have "
-            "been restored from a copy. Compare its instances, then accept it."
+            f"The host remembers session {message.last_session}, but session {worker.used_session} has been: it may "
+            "have been restored from a copy. Compare its instances, then accept it."
         )
     return ""
 
@@ -124,8 +124,8 @@ def heartbeat(worker_id: str, message: Heartbeat) -> Session | StaleSession:
         now = timezone.now()
         before = (worker.facts_json, worker.settings_json, worker.doing, worker.is_online(now))
         worker.facts_json, worker.settings_json, worker.doing = facts, host_settings, message.doing[:300]
-        worker.last_seen = now
-        worker.save(update_fields=["facts_json", "settings_json", "doing", "last_seen"])
+        worker.last_seen, worker.used_session = now, message.session
+        worker.save(update_fields=["facts_json", "settings_json", "doing", "last_seen", "used_session"])
         if before != (facts, host_settings, worker.doing, True):
             worker_changed(worker)
         return Session(session=worker.session, alert=worker.alert)

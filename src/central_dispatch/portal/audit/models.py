@@ -9,6 +9,18 @@ class AppendOnly(Exception):
     """An audit entry is never changed or removed."""
 
 
+class Entries(models.QuerySet["AuditEntry"]):
+    """Entries, which can be read and added."""
+
+    def update(self, **_values: object) -> int:
+        """Refuse."""
+        raise AppendOnly("audit entries cannot be changed")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Refuse."""
+        raise AppendOnly("audit entries cannot be removed")
+
+
 class AuditEntry(models.Model):
     """One act: who, what, on which thing, what it was before and after, and from where."""
 
@@ -21,6 +33,8 @@ class AuditEntry(models.Model):
     title = models.CharField(max_length=300, blank=True)  # the subject's name at that time
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+
+    objects = Entries.as_manager()
 
     class Meta:
         ordering = ("-id",)

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+from axes.signals import user_locked_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.http import HttpRequest
 from django.utils import timezone
 
-from central_dispatch.fleet.actor import Actor
+from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.audit import acted
+from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.audit.models import AuditEntry
 
 
@@ -30,8 +35,30 @@ def write(
         before=before,
         after=after,
     )
+    announce("audit")
 
 
 def listen() -> None:
-    """Take up what the fleet's services record."""
+    """Take up what the fleet's services record, and who comes and goes."""
     acted.connect(write, dispatch_uid="audit-trail", weak=False)
+    user_logged_in.connect(_came, dispatch_uid="audit-trail", weak=False)
+    user_logged_out.connect(_went, dispatch_uid="audit-trail", weak=False)
+    user_locked_out.connect(_locked_out, dispatch_uid="audit-trail", weak=False)
+
+
+def _came(request: HttpRequest, user: User, **_signal: object) -> None:
+    _at_the_door(request, user.username, "login")
+
+
+def _went(request: HttpRequest, user: User | None, **_signal: object) -> None:
+    if user is not None:
+        _at_the_door(request, user.username, "logout")
+
+
+def _locked_out(request: HttpRequest, username: str | None, **_signal: object) -> None:
+    _at_the_door(request, username or "", "login.locked_out")
+
+
+def _at_the_door(request: HttpRequest | None, name: str, what: str) -> None:
+    address = request.META.get("REMOTE_ADDR", "") if request is not None else ""
+    write(Actor(name or "?", Role.VIEWER, address=address), what, f"user:{name}")
