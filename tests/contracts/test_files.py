@@ -6,7 +6,7 @@ import stat
 import subprocess
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -395,3 +395,49 @@ def test_new_paths_get_their_selinux_context_where_it_is_on(root: str) -> None:
     files.create_directory(f"{root}/d", OURS, 0o700)
     files.copy_tree(f"{root}/d", f"{root}/copy", OURS)
     assert calls.read_text().splitlines() == [f"-R -F {root}/{name}" for name in ("f", "d", "copy")]
+
+
+@pytest.fixture
+def small(passable: Path) -> Iterator[str]:
+    """A file system of 256 KiB, which fills for real."""
+    place = passable / "small"
+    place.mkdir()
+    mounting = ["/usr/bin/mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and the right to mount a small file system")
+    try:
+        yield str(place)
+    finally:
+        subprocess.run(["/usr/bin/umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_while_writing_leaves_no_half_file_and_can_be_cleared(small: str, root: str) -> None:
+    files = PosixFiles()
+    with pytest.raises(HostError, match="No space left"):
+        files.create_file(f"{small}/large", b"x" * 300_000, OURS, 0o600)
+    assert files.names(small) == []
+    source = Path(root, "large")
+    source.mkdir()
+    for index in range(5):
+        (source / f"f{index}").write_bytes(b"x" * 100_000)
+    with pytest.raises(HostError, match=r"No space left.*Free some space"):
+        files.copy_tree(str(source), f"{small}/copy", OURS)
+    files.remove(f"{small}/copy")
+    assert files.names(small) == []
+    files.create_file(f"{small}/f", b"x" * 100_000, OURS, 0o600)
+
+
+def test_what_is_mounted_inside_a_tree_survives_its_removal(small: str) -> None:
+    files = PosixFiles()
+    files.create_file(f"{small}/kept", b"kept", OURS, 0o600)
+    with pytest.raises(HostError, match="another file system is mounted"):
+        files.remove(str(Path(small).parent))
+    assert files.read(f"{small}/kept") == b"kept"
+
+
+def test_a_move_between_file_systems_is_refused_and_moves_nothing(small: str, root: str) -> None:
+    files = PosixFiles()
+    files.create_file(f"{root}/f", b"x", OURS, 0o600)
+    with pytest.raises(HostError, match="must lie on one file system"):
+        files.move_new(f"{root}/f", f"{small}/f")
+    assert (files.names(small), files.read(f"{root}/f")) == ([], b"x")

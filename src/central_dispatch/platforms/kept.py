@@ -272,6 +272,10 @@ class KeptServices:
             del self._children[name]
 
     def _end(self, name: str) -> None:
+        self._reap(name)
+        # Spares a look into every process of the machine.
+        if not self._is_held(name):
+            return
         left = proc.end(lambda: self._members(name), grace_s=5.0)
         if left:
             numbers = ", ".join(str(one.pid) for one in left)
