@@ -155,8 +155,9 @@ class Reporter:
 
     def _tell(self, joined: Joined, run: str) -> bool:
         """Report one batch of a run; say whether there may be more."""
-        position = self._positions[run]
-        if position.parked_until > self._clock():
+        with self._lock:
+            position = self._positions.get(run)
+        if position is None or position.parked_until > self._clock():
             return False
         batch = _batch(self._entries(run, position), position.through)
         if not batch:
@@ -201,6 +202,10 @@ class Reporter:
             self._link.failed(error.problem)
             self._link.leave()
             return False
+        if error.status == http.client.NOT_FOUND and batch[-1][0].kind == "end":
+            # The dispatcher never heard of it (a preparation, or it was restored): there is nobody to tell.
+            self._heard(run, batch, batch[-1][0].sequence)
+            return True
         _log.error("run %s is not reported for an hour: %s", run, error)
         self._move(run, replace(self._positions[run], parked_until=self._clock() + _PARKED_S))
         return False
