@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "central_dispatch.cli"]
+COMMAND = [sys.executable, "-m", "central_dispatch"]
 READY_S = 180
 
 

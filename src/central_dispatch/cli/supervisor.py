@@ -18,8 +18,8 @@ _PR_SET_PDEATHSIG = 1
 #: A child that lived so long, in seconds, has its next death treated as its first.
 STEADY_S = 60.0
 LONGEST_PAUSE_S = 30.0
-#: How long a child may take to stop before it is killed, in seconds. A host worker ends at a step boundary.
-STOP_S = 90.0
+#: How long a child may take to stop before it is killed, in seconds; a host worker gives its runs 60.
+STOP_S = 100.0
 
 
 def pause_before(restart: int) -> float:

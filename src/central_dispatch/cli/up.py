@@ -122,7 +122,7 @@ def _taken(host: str, port: int) -> bool:
 
 
 def _part(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "central_dispatch.cli", *arguments]
+    return [sys.executable, "-m", "central_dispatch", *arguments]
 
 
 def _say_ready(own: first_host.OwnHost, url: str) -> None:

@@ -113,3 +113,42 @@ def configure(assignments: tuple[str, ...]) -> None:
     changed = screen.granted(settings.set_values(home, texts))
     chosen = changed.model_dump(mode="json", exclude_defaults=True)
     screen.say({"settings_file": str(home.settings_path), "chosen": chosen}, f"Written to {home.settings_path}.")
+
+
+@host.command("install")
+@screen.command
+@click.option("--service", is_flag=True, help="As a unit of systemd, always running.")
+@click.option("--cron", is_flag=True, help="As a line of the crontab: does what is due, then ends.")
+@click.option("--every", default="15m", show_default=True, help="With --cron: how often, such as 5m or 1h.")
+def install(*, service: bool, cron: bool, every: str) -> None:
+    """Have the host worker started by systemd or by cron."""
+    from central_dispatch.host.service import install_cron, install_service
+    from central_dispatch.platforms.crontab import Crontab
+
+    if service == cron:
+        raise screen.Stop(exit_codes.USAGE, Problem("Name one of --service and --cron"))
+    directory = places.host_home().directory
+    done = install_service(directory) if service else install_cron(Crontab(), directory, _minutes(every))
+    _say_done(screen.granted(done))
+
+
+@host.command("uninstall")
+@screen.command
+def uninstall() -> None:
+    """Take unit and crontab line away, whichever there is. Instances stay as they are."""
+    from central_dispatch.host import service
+    from central_dispatch.platforms.crontab import Crontab
+
+    _say_done(screen.granted(service.uninstall(Crontab())))
+
+
+def _minutes(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if unit not in {"m", "h"} or not (number.isascii() and number.isdigit()):
+        mend = "Write it like 15m or 1h."
+        raise screen.Stop(exit_codes.USAGE, Problem(f"“{text}” is not a time", mend=mend, field="every"))
+    return int(number) * (60 if unit == "h" else 1)
+
+
+def _say_done(done: list[str]) -> None:
+    screen.say({"done": done}, "\n".join(done) or "There was nothing to do.")

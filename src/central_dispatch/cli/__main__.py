@@ -1,6 +1,0 @@
-"""`python -m central_dispatch.cli`: how `up` starts its own parts, whatever the script on the PATH is called."""
-
-from central_dispatch.cli import main
-
-if __name__ == "__main__":
-    main(prog_name="central-dispatch")
