@@ -1,7 +1,9 @@
 """What `up` does once for its own machine: sandbox, settings, worker, enrolment, the sample source."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from central_dispatch import manifests
 from central_dispatch.cli import places
@@ -12,6 +14,8 @@ from central_dispatch.platforms.sandbox import Sandbox, create
 
 SAMPLE, SAMPLE_RELEASE = "sample", "1.0.0"
 WORKER = "localhost"
+#: How long the host worker may take to report for the first time, in seconds.
+ONLINE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,22 @@ def enrol_here(host: OwnHost, url: str, pin: str) -> None:
     """Enrol this machine with its own dispatcher."""
     made = granted(enrol(host.found.state_directory, url, invitation(host, pin)))
     event("enrolled", f"Enrolled as worker {made.name}, fingerprint {made.fingerprint}", worker=made.name)
+
+
+def wait_online(stopping: Event) -> None:
+    """Wait until the dispatcher has heard of this machine's host worker, or say that it has not."""
+    from django.utils import timezone
+
+    from central_dispatch.cli import dispatcher
+
+    deadline = time.monotonic() + ONLINE_S
+    while not stopping.wait(0.1):
+        # Asked by state, not by name: an administrator may have enrolled this machine under another one.
+        if any(worker.is_online(timezone.now()) for worker in dispatcher.queries.workers()):
+            return
+        if time.monotonic() > deadline:
+            event("away", "The host worker has not reported yet; its own messages are above.")
+            return
 
 
 def lock_path() -> Path:

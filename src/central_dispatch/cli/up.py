@@ -56,6 +56,7 @@ def _run(supervisor: Supervisor, host: str, port: int, layout: str) -> None:
             first_host.enrol_here(own, url, pin)
         if not supervisor.stopping.is_set():
             supervisor.start("host worker", _part("worker", "host"))
+            first_host.wait_online(supervisor.stopping)
             _say_ready(own, url)
         supervisor.watch()
     finally:
