@@ -129,5 +129,11 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"central_dispatch": {"level": "INFO"}, "axes": {"level": "ERROR"}},
+    "loggers": {
+        "central_dispatch": {"level": "INFO"},
+        "axes": {"level": "ERROR"},
+        # What a caller did wrong is the caller's to read; the audit trail has what matters of it.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+    },
 }

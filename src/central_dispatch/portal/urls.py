@@ -5,9 +5,9 @@ from django.urls import include, path
 from central_dispatch.portal.api.site import namespace, patterns
 from central_dispatch.portal.health import healthz
 
-handler403 = "central_dispatch.portal.pages.errors.forbidden"
-handler404 = "central_dispatch.portal.pages.errors.not_found"
-handler500 = "central_dispatch.portal.pages.errors.server_error"
+handler403 = "central_dispatch.portal.errors.forbidden"
+handler404 = "central_dispatch.portal.errors.not_found"
+handler500 = "central_dispatch.portal.errors.server_error"
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),

@@ -1,11 +1,18 @@
 """A real server over TLS, called by a scripted host."""
 
+import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
-from dispatchers.fleet import events
+import pytest
+
+from central_dispatch.host.dispatcher_client import DispatcherClient, Gap, Refused, Superseded
+from central_dispatch.provisioning.protocol import Claim, Heartbeat, Report, Reported, SessionStart
+from dispatchers.fleet import FACTS, MACHINE, events, settings_view
 from dispatchers.server import Browser, Dispatcher, Host
 
 DEPLOYED = ("begin", ("intent", 0), ("done", 0), ("intent", 1), ("done", 1), "commit", ("tail_intent", 0))
@@ -137,3 +144,46 @@ def test_a_message_that_is_too_large_is_refused(host: Host) -> None:
     reply = host.report("0" * 32, [{**line, "sequence": number} for number in range(1, 300)])
     assert reply.status == 413
     assert host.claim(known=("0" * 32,) * 10_000).status == 413
+
+
+def test_the_host_workers_own_client_speaks_with_it(
+    administrator: Browser, dispatcher: Dispatcher, host: Host, instance: str
+) -> None:
+    """Both ends are real: what a host sends is what the dispatcher reads, and back."""
+    url = f"https://localhost:{dispatcher.port}"
+    client = DispatcherClient(url, dispatcher.pin, host.credential)
+    view = settings_view()
+    started = client.session(SessionStart(machine_id=MACHINE, last_session=host.session, facts=FACTS, settings=view))
+    assert not started.alert
+    run = administrator.api("POST", f"instances/{instance}/deploy").body["id"]
+    claimed = client.claim(Claim(session=started.session, wait_s=20))
+    assert [order.run for order in claimed.orders] == [run]
+    beat = Heartbeat(session=started.session, facts=FACTS, settings=view, doing="deploy")
+    assert client.heartbeat(beat).session == started.session
+    told = client.report(run, Report(session=started.session, events=events(*DEPLOYED)))
+    assert told == Reported(through=9)
+    missing = Report(session=started.session, events=events("waiting", start=20))
+    assert client.report(run, missing) == Gap(9)
+    with pytest.raises(Superseded):
+        client.heartbeat(Heartbeat(session=1, facts=FACTS, settings=view))
+    with pytest.raises(Refused, match="another certificate"):
+        DispatcherClient(url, "x" * 43, host.credential).heartbeat(beat)
+
+
+def test_nothing_that_a_caller_sends_makes_the_server_fail(administrator: Browser) -> None:
+    """Every endpoint of the API's own document, with values that its fields were not made for."""
+    document = json.loads(administrator.ask("GET", "/api/v1/openapi.json").body)
+    nasty = ["\x00", "../x", "a" * 5000, "\u202e", "'; DROP TABLE x; --", 7, None, [], {}, True, -1, 1e308, "٣"]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            name = schema.get("$ref", "").rpartition("/")[2]
+            fields = document["components"]["schemas"].get(name, {}).get("properties", {})
+            for value in nasty:
+                address = re.sub(r"\{\w+\}", quote(str(value), safe="") or "x", path)
+                bodies = [dict.fromkeys(fields, value), value] if fields else [None]
+                for body in bodies:
+                    reply = administrator.ask(
+                        method.upper(), address, json.dumps(body), {"X-CSRFToken": administrator.csrf()}
+                    )
+                    assert reply.status < 500, (method, path, value, reply)

@@ -67,6 +67,16 @@ def test_a_transaction_holds_the_gate_from_its_begin_to_its_end() -> None:
     assert not is_held()
 
 
+def test_a_transaction_takes_the_write_lock_at_its_begin(database: Path) -> None:
+    """Taken later, it could fail in the middle: a program that does not know the gate may write, too."""
+    connection.ensure_connection()
+    foreign = sqlite3.connect(database, timeout=0)
+    with transaction.atomic(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        foreign.execute("BEGIN IMMEDIATE")
+    foreign.execute("BEGIN IMMEDIATE")
+    foreign.close()
+
+
 @pytest.mark.usefixtures("database")
 def test_a_single_statement_passes_the_gate_if_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "PATIENCE_S", 0.02)
