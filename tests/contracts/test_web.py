@@ -197,7 +197,7 @@ def test_a_broken_tree_is_said_so_and_the_running_server_serves_on(web: Web) -> 
     with pytest.raises(HostError):
         web.apache.hostnames()
     assert web.apache.running()
-    assert web.apache.get("good.test", "/page").body == b"the page"
+    assert web.apache.wait_for("good.test", "/page", lambda answer: answer.body == b"the page", 10)
 
 
 def test_hostnames_are_those_of_the_live_tree_in_lower_case_with_their_files(web: Web) -> None:
