@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,10 +39,11 @@ def first_start() -> Started:
 
 def _first_administrator() -> str | None:
     from central_dispatch.portal.accounts.models import User  # noqa: PLC0415 Django is ready only now
+    from central_dispatch.portal.accounts.people import generated_password  # noqa: PLC0415 likewise
 
     if User.objects.exists():
         return None
-    password = secrets.token_urlsafe(15)
+    password = generated_password()
     User.objects.create_user(ADMINISTRATOR, password=password, role=Role.ADMINISTRATOR.value)
     return password
 

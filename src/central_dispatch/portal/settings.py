@@ -91,6 +91,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
 AXES_VERBOSE = False
 AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 

@@ -8,11 +8,12 @@ from django.utils import timezone
 
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import Actor, Role
-from central_dispatch.fleet.announce import worker_changed
+from central_dispatch.fleet.announce import orders_changed, worker_changed
 from central_dispatch.fleet.models import EnrolmentToken, Worker
 from central_dispatch.fleet.refusal import Refused, conflict
 from central_dispatch.fleet.secret_text import digest, new_secret
 from central_dispatch.provisioning import trust
+from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.protocol import Enrol, Enrolled, Heartbeat, Session, SessionStart
 
 _SEALING_KEY_BYTES = 32
@@ -44,7 +45,8 @@ def enrol(message: Enrol, address: str) -> Enrolled | Refused:
     parsed = trust.EnrolmentToken.from_text(message.token)
     secret = parsed.secret if parsed else message.token
     if len(message.sealing_key) != _SEALING_KEY_BYTES:
-        return conflict("The sealing key is not an X25519 public key of 32 bytes", field="sealing_key")
+        problem = Problem("The sealing key is not an X25519 public key of 32 bytes", field="sealing_key")
+        return Refused("invalid", (problem,))
     now = timezone.now()
     with transaction.atomic():
         found = EnrolmentToken.objects.select_for_update().select_related("worker").filter(token_hash=digest(secret))
@@ -95,6 +97,8 @@ def start_session(worker_id: str, message: SessionStart) -> Session:
         if alert:
             audit.record(host_actor(worker), "worker.alert", f"worker:{worker.pk}", title=alert)
         worker_changed(worker)
+        # A poll of the session before must end now.
+        orders_changed(worker.pk)
         return Session(session=worker.session, alert=worker.alert)
 
 

@@ -26,8 +26,9 @@ from central_dispatch.portal.host_api.views import bearer
 from central_dispatch.portal.live.hub import Hub
 from central_dispatch.provisioning.protocol import Claim, Claimed
 
-#: A host that waits is looked after this often, in seconds, even if nothing woke it.
-LOOK_S = 1.0
+#: A host that waits is looked after this often, in seconds, even if nothing woke it: an order whose answer was lost
+#: is due again by time alone. What anybody asks for wakes it (the hub's poller sees other processes' within 0.5 s).
+LOOK_S = 5.0
 _BODY_LIMIT = 256 * 1024
 _BODY_TIMEOUT_S = 10.0
 Answer = TypeVar("Answer")

@@ -65,7 +65,8 @@ def enroll(request: HttpRequest) -> HttpResponse:
         return message
     answer = hosts.enrol(message, request.META.get("REMOTE_ADDR", ""))
     if isinstance(answer, Refused):
-        return problem_response(410, str(answer.problems[0]), answer.problems)
+        status = 400 if answer.kind == "invalid" else 410
+        return problem_response(status, str(answer.problems[0]), answer.problems)
     return json_response(answer)
 
 

@@ -1,8 +1,11 @@
 """Reads and prunes the change rows."""
 
 from datetime import timedelta
+from typing import Any
 
+from django.contrib.sessions.models import Session
 from django.db import close_old_connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from central_dispatch.fleet.models import Change
@@ -11,6 +14,7 @@ from central_dispatch.portal.live.hub import Hint
 #: Changes are kept this long: a page that was away for longer looks at everything anew.
 KEPT = timedelta(hours=1)
 _AT_ONCE = 1000
+_CHUNK = 500
 
 
 def look(after: int | None) -> list[Hint]:
@@ -34,8 +38,14 @@ def missed(after: int, topics: frozenset[str]) -> list[Hint]:
 
 
 def prune() -> None:
-    """Remove the changes of more than an hour ago, a chunk at a time."""
+    """Remove what is of no use any more: changes of more than an hour ago, sessions that have run out."""
     close_old_connections()
-    old = Change.objects.filter(at__lt=timezone.now() - KEPT)
-    while numbers := list(old.values_list("id", flat=True)[:500]):
-        Change.objects.filter(id__in=numbers).delete()
+    now = timezone.now()
+    _remove(Change.objects.filter(at__lt=now - KEPT))
+    _remove(Session.objects.filter(expire_date__lt=now))
+
+
+def _remove(rows: "QuerySet[Any]") -> None:
+    """Remove rows in chunks, each a short transaction."""
+    while keys := list(rows.values_list("pk", flat=True)[:_CHUNK]):
+        rows.model._default_manager.filter(pk__in=keys).delete()  # noqa: SLF001 Django's public name for it
