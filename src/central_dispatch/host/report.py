@@ -106,6 +106,10 @@ class Reporter:
                 _log.exception("reporting failed")
                 stop.wait(_LONGEST_PAUSE_S)
 
+    def wake(self) -> None:
+        """Have the thread look at once, also whether it is to stop."""
+        self._news.set()
+
     def report(self) -> None:
         """Report all there is; raises `Away`. Without a session nothing is said."""
         joined = self._link.joined

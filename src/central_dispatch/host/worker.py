@@ -267,6 +267,7 @@ class HostWorker:
     def _close(self, over: threading.Event, threads: list[threading.Thread]) -> Ended:
         over.set()
         self._conversation.beat_soon()
+        self._reporter.wake()
         for thread in threads:
             if thread.name != "listen":  # it sits in its long poll
                 thread.join(timeout=5.0)

@@ -1,0 +1,432 @@
+"""The host worker's loop against a scripted dispatcher and a small host."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from host_world import Site, broken, down, hex_id, order, plan_of
+
+from central_dispatch.host import identity
+from central_dispatch.host.dispatcher_client import Superseded
+from central_dispatch.host.journal_file import Begin, JournalFile, Writing
+from central_dispatch.host.reserve import Reserve
+from central_dispatch.host.runs import RUNS_AT_ONCE
+from central_dispatch.host.worker import SUPERSEDED, UNREACHABLE
+from central_dispatch.provisioning.journal import Kind
+from central_dispatch.provisioning.problem import Problem
+
+DEPLOYED = ["begin", "intent", "output", "done", "intent", "output", "done", "commit", "end"]
+
+
+def left_journal(site: Site, number: int, *lines: tuple[Kind, int], machine: str = "") -> None:
+    """Leave what a killed host worker leaves: a run with these lines and no end."""
+    given = order(number)
+    directory = site.state / "journal"
+    directory.mkdir(exist_ok=True)
+    plan = plan_of(given.spec.name, given.spec.id, "one", "two")
+    begin = Begin(given.run, machine or identity.machine_id(site.state), 1, plan)
+    journal = JournalFile.create(directory / f"{given.run}.jsonl", begin, Writing(Reserve(site.state / "reserve")))
+    for kind, step in lines:
+        journal.append(kind, step)
+    journal.close()
+
+
+def mark(number: int) -> str:
+    return f"central-dispatch instance={order(number).spec.id} run={hex_id(number)}"
+
+
+class Gate:
+    """Holds a step until the test opens it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self) -> None:
+        self.reached.set()
+        assert self.opened.wait(20)
+
+
+def test_an_order_is_carried_out_and_every_journal_line_reported_in_order(site: Site) -> None:
+    site.dispatcher.give(order(1))
+    site.start()
+    assert site.dispatcher.await_kind(1, "end") == DEPLOYED
+    events = site.dispatcher.events[hex_id(1)]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].data == {"ending": "committed"}
+    assert [step["title"] for step in events[0].data["steps"]] == ["Thing site1-1", "Thing site1-2"]
+
+
+def test_secrets_are_in_the_vault_before_the_journal_begins_and_never_reported(site: Site) -> None:
+    seen: list[bool] = []
+    site.world.hooks["do", "site1-1"] = lambda: seen.append(any((site.state / "vault").glob("*.json")))
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "end")
+    secret = (site.state / "vault" / f"{order(1).spec.id}.json").read_text()
+    assert seen == [True]
+    assert secret.split('"')[3] not in str(site.dispatcher.events)
+
+
+def test_a_failed_step_backs_the_run_out(site: Site) -> None:
+    site.world.hooks["do", "site1-2"] = broken
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "end")
+    assert site.dispatcher.events[hex_id(1)][-1].data == {"ending": "backed_out"}
+    assert site.world.things == {}
+
+
+def test_a_bug_in_a_step_backs_the_run_out_and_says_so(site: Site) -> None:
+    def bug() -> None:
+        raise KeyError("surprise")
+
+    site.world.hooks["do", "site1-2"] = bug
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "end")
+    failed = [event for event in site.dispatcher.events[hex_id(1)] if event.kind == "failed"]
+    assert "surprise" in failed[0].data["why"]
+    assert site.world.things == {}
+
+
+def test_a_bug_in_an_undo_leaves_the_run_stuck_not_silent(site: Site) -> None:
+    def bug() -> None:
+        raise KeyError("surprise")
+
+    site.world.hooks["do", "site1-2"] = broken
+    site.world.hooks["clear", "site1-1"] = bug
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "stuck")
+    assert "site1-1" in site.world.things
+
+
+def test_the_same_order_sent_twice_is_carried_out_once(site: Site) -> None:
+    site.dispatcher.give(order(1))
+    assert site.once().code == 0
+    site.dispatcher.give(order(1))
+    assert site.once().code == 0
+    assert site.dispatcher.kinds(1) == DEPLOYED
+
+
+def test_a_refused_plan_is_reported_with_all_its_problems(site: Site) -> None:
+    site.machine.problems["site1"] = [Problem("first", field="hostnames"), Problem("second")]
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "refused")
+    (event,) = site.dispatcher.events[hex_id(1)]
+    assert [problem["what"] for problem in event.data["problems"]] == ["first", "second"]
+    assert not list((site.state / "journal").glob("*.jsonl"))
+
+
+def test_a_planner_with_a_bug_refuses_the_order(site: Site) -> None:
+    def bug() -> None:
+        raise ZeroDivisionError("oops")
+
+    site.world.hooks["plan", "site1"] = bug
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "refused")
+
+
+def test_plan_and_inventory_answer_without_a_journal(site: Site) -> None:
+    site.world.things["old"] = "somebody's"
+    site.dispatcher.give(order(1, "plan"), order(2, "inventory"))
+    site.start()
+    site.dispatcher.await_kind(1, "planned")
+    site.dispatcher.await_kind(2, "found")
+    assert [step["title"] for step in site.dispatcher.events[hex_id(1)][0].data["steps"]] == [
+        "Thing site1-1",
+        "Thing site1-2",
+    ]
+    assert site.dispatcher.events[hex_id(2)][0].data["items"][0]["key"] == "old"
+    assert site.world.things == {"old": "somebody's"}
+
+
+def test_what_a_killed_worker_left_is_backed_out_while_the_dispatcher_is_away(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0), ("done", 0), ("intent", 1))
+    site.world.things = {"one": mark(1), "two": mark(1), "neighbour": "somebody's"}
+    gone = threading.Event()
+    site.world.hooks["clear", "one"] = gone.set
+    site.dispatcher.set_away(True)
+    site.start()
+    assert gone.wait(20)
+    site.dispatcher.set_away(False)
+    site.dispatcher.await_kind(1, "end")
+    assert site.world.things == {"neighbour": "somebody's"}
+
+
+def test_no_new_order_begins_before_every_left_run_had_its_turn(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0))
+    site.world.things = {"one": mark(1)}
+    gate = Gate()
+    began = threading.Event()
+    site.world.hooks["clear", "one"] = gate
+    site.world.hooks["plan", "site2"] = began.set
+    site.dispatcher.give(order(2))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.await_that(lambda: any(hex_id(2) in claim.known for claim in site.dispatcher.claims))
+    assert not began.is_set()
+    gate.opened.set()
+    site.dispatcher.await_kind(2, "end")
+
+
+def test_a_recovery_waits_for_a_server_that_is_down_and_goes_on_when_it_is_up(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0))
+    site.world.things = {"one": mark(1)}
+    site.world.hooks["clear", "one"] = down
+    site.start()
+    site.dispatcher.await_kind(1, "waiting")
+    site.dispatcher.await_that(lambda: any("waits" in str(beat.facts.problems) for beat in site.dispatcher.beats))
+    assert "one" in site.world.things
+    del site.world.hooks["clear", "one"]
+    kinds = site.dispatcher.await_kind(1, "end")
+    # However often it was tried again, the journal says it once.
+    assert kinds.count("waiting") == 1
+    assert site.world.things == {}
+
+
+def test_a_run_of_another_machine_is_not_touched_until_acknowledged(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0), ("done", 0), machine="e" * 32)
+    site.world.things = {"one": mark(1)}
+    site.start()
+    site.dispatcher.await_kind(1, "stuck")
+    assert site.world.things == {"one": mark(1)}
+    wish_until(site, "acknowledge", 1, "end")
+    assert site.world.things == {"one": mark(1)}
+
+
+def test_a_run_of_another_machine_goes_on_when_an_administrator_says_it_is_the_same(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0), ("done", 0), machine="e" * 32)
+    site.world.things = {"one": mark(1)}
+    site.start()
+    site.dispatcher.await_kind(1, "stuck")
+    wish_until(site, "retry", 1, "end")
+    assert site.world.things == {}
+
+
+def wish_until(site: Site, verb: str, number: int, kind: str) -> None:
+    """Repeat a wish as the dispatcher does, until its event is reported."""
+    done: Callable[[], bool] = lambda: kind in site.dispatcher.kinds(number)  # noqa: E731 typed for mypy
+    while not done():
+        before = len(site.dispatcher.claims)
+        site.dispatcher.wish(verb, number)
+        site.dispatcher.await_that(lambda before=before: done() or len(site.dispatcher.claims) > before)  # type: ignore[misc]
+
+
+def test_a_stuck_run_is_tried_again_on_wish(site: Site) -> None:
+    site.world.hooks["do", "site1-2"] = broken
+    site.world.hooks["clear", "site1-1"] = broken
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "stuck")
+    del site.world.hooks["clear", "site1-1"]
+    wish_until(site, "retry", 1, "end")
+    assert site.world.things == {}
+
+
+def test_an_acknowledgement_sent_twice_takes_over_only_the_item_that_was_seen(site: Site) -> None:
+    site.machine.plans["site1"] = ("a", "b", "c")
+    site.world.hooks |= {("do", "c"): broken, ("clear", "b"): broken, ("clear", "a"): broken}
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "stuck")
+    with site.dispatcher.changed:  # both in one answer: the second cannot be about what came after the first
+        site.dispatcher.wish("acknowledge", 1)
+        site.dispatcher.wish("acknowledge", 1)
+    while site.dispatcher.kinds(1).count("stuck") < 2:
+        before = len(site.dispatcher.claims)
+        if "acknowledged" not in site.dispatcher.kinds(1):
+            site.dispatcher.wish("acknowledge", 1)
+        site.dispatcher.await_that(
+            lambda before=before: site.dispatcher.kinds(1).count("stuck") == 2 or len(site.dispatcher.claims) > before  # type: ignore[misc]
+        )
+    assert site.dispatcher.kinds(1).count("acknowledged") == 1
+    assert set(site.world.things) == {"a", "b"}
+
+
+def test_a_run_under_way_is_backed_out_at_the_next_step_boundary_on_wish(site: Site) -> None:
+    gate = Gate()
+    site.world.hooks["do", "site1-1"] = gate
+    site.dispatcher.give(order(1))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.wish("back_out", 1)
+    # The claim after the one that fetched the wish: the wish was heeded before it.
+    site.dispatcher.await_that(lambda: 0 < site.dispatcher.wishes_went_at < len(site.dispatcher.claims))
+    gate.opened.set()
+    kinds = site.dispatcher.await_kind(1, "end")
+    assert kinds == ["begin", "intent", "output", "done", "back_out", "undo", "undone", "end"]
+    assert site.world.things == {}
+
+
+def test_an_order_that_has_not_begun_is_withdrawn_on_wish(site: Site) -> None:
+    gate = Gate()
+    site.world.hooks["do", "site1-1"] = gate
+    site.dispatcher.give(order(1), order(2, instance=1))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.wish("back_out", 2)
+    assert site.dispatcher.await_kind(2, "refused") == ["refused"]
+    gate.opened.set()
+    site.dispatcher.await_kind(1, "end")
+
+
+def test_two_runs_of_one_instance_follow_each_other_and_other_instances_do_not_wait(site: Site) -> None:
+    gate = Gate()
+    site.world.hooks["do", "site1-1"] = gate
+    site.machine.plans["second"] = ("second-1",)
+    site.dispatcher.give(order(1), order(2, name="second", instance=1), order(3))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.await_kind(3, "end")
+    assert "second-1" not in site.world.things
+    gate.opened.set()
+    site.dispatcher.await_kind(2, "end")
+
+
+def test_at_most_four_runs_change_the_host_at_once(site: Site) -> None:
+    gates = {number: Gate() for number in range(1, 7)}
+    for number, gate in gates.items():
+        site.world.hooks["do", f"site{number}-1"] = gate
+    site.dispatcher.give(*(order(number) for number in gates))
+    site.start()
+    site.dispatcher.await_that(lambda: len(site.dispatcher.events) == RUNS_AT_ONCE)
+    site.dispatcher.await_that(lambda: any(len(claim.known) == len(gates) for claim in site.dispatcher.claims))
+    assert sum(gate.reached.is_set() for gate in gates.values()) == RUNS_AT_ONCE
+    for gate in gates.values():
+        gate.opened.set()
+    site.dispatcher.await_that(lambda: all("end" in site.dispatcher.kinds(number) for number in gates))
+
+
+def test_a_run_goes_on_while_the_dispatcher_is_away_and_is_reported_later(site: Site) -> None:
+    gate = Gate()
+    last = threading.Event()
+    site.world.hooks["do", "site1-1"] = gate
+    site.world.hooks["do", "site1-2"] = last.set
+    site.dispatcher.give(order(1))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.set_away(True)
+    gate.opened.set()
+    assert last.wait(20)
+    site.dispatcher.set_away(False)
+    assert site.dispatcher.await_kind(1, "end") == DEPLOYED
+
+
+def test_a_second_session_stops_the_host_worker(site: Site) -> None:
+    site.start()
+    site.dispatcher.await_that(lambda: bool(site.dispatcher.claims))
+    with site.dispatcher.changed:
+        site.dispatcher.failure = Superseded(Problem("A newer session has replaced this one"))
+        site.dispatcher.changed.notify_all()
+    site.running[0][0].join(20)
+    assert site.ended[0].code == SUPERSEDED
+
+
+def test_an_alert_holds_new_runs_back_until_it_is_cleared(site: Site) -> None:
+    site.dispatcher.alert = "another machine id"
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_that(lambda: any(hex_id(1) in claim.known for claim in site.dispatcher.claims))
+    assert site.dispatcher.kinds(1) == []
+    site.dispatcher.alert = ""
+    site.dispatcher.await_kind(1, "end")
+
+
+def test_a_stop_lets_the_run_under_way_finish_and_begins_no_other(site: Site) -> None:
+    gate = Gate()
+    site.world.hooks["do", "site1-1"] = gate
+    site.dispatcher.give(order(1))
+    stop = site.start()
+    assert gate.reached.wait(20)
+    stop.set()
+    site.dispatcher.give(order(2))
+    gate.opened.set()
+    site.stop()
+    assert site.ended[0].code == 0
+    assert site.dispatcher.kinds(1) == DEPLOYED
+    assert site.dispatcher.kinds(2) == []
+
+
+def test_once_carries_out_what_there_is_reports_it_and_ends(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0))
+    site.world.things = {"one": mark(1)}
+    site.dispatcher.give(order(2), order(3, "plan"))
+    assert site.once().code == 0
+    assert site.dispatcher.kinds(1)[-1] == "end"
+    assert site.dispatcher.kinds(2) == DEPLOYED
+    assert site.dispatcher.kinds(3) == ["planned"]
+
+
+def test_once_recovers_also_while_the_dispatcher_is_away_and_says_so(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0))
+    site.world.things = {"one": mark(1)}
+    site.dispatcher.set_away(True)
+    ended = site.once()
+    assert ended.code == UNREACHABLE
+    assert site.world.things == {}
+    site.dispatcher.set_away(False)
+    assert site.once().code == 0
+    assert site.dispatcher.kinds(1)[-1] == "end"
+
+
+def test_a_damaged_journal_is_left_alone_and_reported(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0), ("done", 0))
+    path = site.state / "journal" / f"{hex_id(1)}.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"0000" + lines[1][4:] + lines[2])
+    before = path.read_bytes()
+    site.world.things = {"one": mark(1)}
+    site.start()
+    site.dispatcher.await_that(lambda: any("damaged" in str(beat.facts.problems) for beat in site.dispatcher.beats))
+    assert site.world.things == {"one": mark(1)}
+    assert path.read_bytes() == before
+
+
+def test_a_dispatcher_that_never_heard_of_a_run_does_not_hold_up_the_others(site: Site) -> None:
+    left_journal(site, 1, ("intent", 0))
+    site.dispatcher.unknown = {hex_id(1)}
+    site.dispatcher.give(order(2))
+    site.start()
+    site.dispatcher.await_kind(2, "end")
+
+
+def test_a_dispatcher_restored_from_a_copy_is_told_again(site: Site) -> None:
+    gate = Gate()
+    site.world.hooks["do", "site1-2"] = gate
+    site.dispatcher.give(order(1))
+    site.start()
+    assert gate.reached.wait(20)
+    site.dispatcher.await_that(lambda: len(site.dispatcher.kinds(1)) >= 5)
+    with site.dispatcher.changed:
+        del site.dispatcher.events[hex_id(1)][2:]
+    gate.opened.set()
+    assert site.dispatcher.await_kind(1, "end") == DEPLOYED
+
+
+def test_the_session_number_is_remembered_for_the_next_start(site: Site) -> None:
+    site.once()
+    site.once()
+    assert [message.last_session for message in site.dispatcher.sessions] == [0, 1]
+
+
+def test_without_an_enrolment_once_says_what_to_do(site: Site) -> None:
+    (site.state / "identity.json").unlink()
+    ended = site.once()
+    assert ended.code == UNREACHABLE
+    assert "enroll" in ended.text
+
+
+def test_a_full_disk_at_the_begin_refuses_the_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _begin: object, _writing: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JournalFile, "create", full)
+    site.dispatcher.give(order(1))
+    site.start()
+    site.dispatcher.await_kind(1, "refused")
+    assert "No space left" in str(site.dispatcher.events[hex_id(1)][0].data)
