@@ -66,13 +66,14 @@ def cron_fields(every_minutes: int) -> str | Problem:
 
 def with_block(table: str, line: str) -> str:
     """Return a crontab with our block set to `line`, or without the block where it is empty; all else stays."""
-    kept, inside = [], False
-    for text in table.splitlines():
-        if text.strip() == _BEGIN:
-            inside = True
-        elif text.strip() == _END and inside:
-            inside = False
-        elif not inside:
+    kept: list[str] = []
+    lines = table.splitlines()
+    while lines:
+        text = lines.pop(0)
+        if text.strip() == _BEGIN and _END in lines:
+            # Without its end we do not know how far the block goes: then nothing counts as ours.
+            lines = lines[lines.index(_END) + 1 :]
+        else:
             kept.append(text)
     block = [_BEGIN, line, _END] if line else []
     return "".join(f"{text}\n" for text in [*kept, *block])
