@@ -138,6 +138,8 @@ class ScriptedRun:
         at = datetime.now(UTC).isoformat()
         event = RunEvent(sequence=self.sequence, at=at, kind=kind, step=step, data=data)
         self.host.call(f"runs/{self.order.run}/events", Report(session=self.host.session, events=(event,)))
+        if kind in {"end", "planned", "found", "refused"}:
+            self.host.known.remove(self.order.run)
 
     def _views(self) -> dict[str, Any]:
         name = self.order.spec.name
@@ -183,6 +185,7 @@ class ScriptedHost:
         self.key = X25519PrivateKey.generate()
         self.credential = ""
         self.session = 0
+        self.known: list[str] = []  # runs that have not ended, as a real host knows them by their journals
         self._context = ssl.create_default_context()
         # The pin is the real host worker's to check; this double talks to the dispatcher that its test started.
         self._context.check_hostname = False
@@ -221,13 +224,16 @@ class ScriptedHost:
 
     def claim(self, wait_s: float = 20.0) -> Claimed:
         """Wait for orders and wishes."""
-        return Claimed.model_validate(self.call("claim", Claim(session=self.session, wait_s=wait_s)))
+        return Claimed.model_validate(
+            self.call("claim", Claim(session=self.session, wait_s=wait_s, known=self.known[-100:]))
+        )
 
     def take(self, kind: str) -> ScriptedRun:
         """Wait for an order of a kind; a plan that comes first is answered."""
         for _ in range(20):
             for order in self.claim().orders:
                 run = ScriptedRun(self, order)
+                self.known.append(order.run)
                 if order.kind == kind:
                     return run
                 if order.kind == "plan":
@@ -237,8 +243,7 @@ class ScriptedHost:
     def wish(self, run: ScriptedRun, wait_s: float = 20.0) -> Wish:
         """Wait for what an administrator wants of a run."""
         for _ in range(20):
-            message = Claim(session=self.session, wait_s=wait_s, known=(run.order.run,))
-            for wish in Claimed.model_validate(self.call("claim", message)).wishes:
+            for wish in self.claim(wait_s).wishes:
                 if wish.run == run.order.run:
                     return wish
         raise AssertionError("no wish came")

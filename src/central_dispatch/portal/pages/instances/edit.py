@@ -41,8 +41,11 @@ def _form_page(request: HttpRequest, instance: Instance | None) -> HttpResponse:
     workers = list(queries.usable_workers(actor_of(request)))
     chosen = _chosen(request, workers, instance)
     if request.method != "POST" or "refresh" in request.POST:
+        # Only a fresh page takes the focus to its first field: a part that is patched in would steal it.
+        focus = {"autofocus": True} if request.method != "POST" else {}
         values = first_choices(_values(request, instance, chosen), chosen)
         form = InstanceFields(request.path, workers, chosen, initial=values)
+        form.fields["name"].widget.attrs.update(focus)
         return _show(request, form, chosen, instance)
     form = InstanceFields(request.path, workers, chosen, data=request.POST, files=request.FILES)
     if form.is_valid():

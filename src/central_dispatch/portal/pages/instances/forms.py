@@ -35,7 +35,7 @@ class InstanceFields(forms.Form):
         required=False,
         label="Name",
         help_text="Lower-case letters, digits and hyphens. The names below follow from it.",
-        widget=forms.TextInput(attrs={**_PLAIN, "autofocus": True}),
+        widget=forms.TextInput(attrs=_PLAIN),
     )
     worker = forms.CharField(required=False, label="Worker", widget=forms.Select)
     source = forms.CharField(required=False, label="Source", widget=forms.Select)

@@ -13,14 +13,18 @@
       (form.dataset.pattern || "").replaceAll("{name}", name).replaceAll("{host}", form.dataset.host || ""),
   };
 
+  // Kept beside the fields, not on them: a patched form loses attributes that the server does not know.
+  const made = new WeakMap();
+  const typed = new WeakSet();
+
   function prefill(form) {
     const name = form.elements.name.value.trim().toLowerCase();
     for (const [key, make] of Object.entries(MAKE)) {
       const field = form.elements[key];
-      // A field that a person has written into is theirs.
-      if (!field || field.dataset.typed || (field.value && field.value !== field.dataset.made && !field.dataset.follows)) continue;
+      // A field that a person has written into is theirs, as is one that the server filled.
+      if (!field || typed.has(field) || (field.value && field.value !== made.get(field))) continue;
       field.value = name ? make(name, form) : "";
-      field.dataset.made = field.value;
+      made.set(field, field.value);
     }
   }
 
@@ -28,7 +32,7 @@
     const form = event.target.closest("form[data-prefill]");
     if (!form) return;
     if (event.target.name === "name") prefill(form);
-    else if (event.target.name in MAKE) event.target.dataset.typed = event.target.value ? "yes" : "";
+    else if (event.target.name in MAKE) typed[event.target.value ? "add" : "delete"](event.target);
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const form = event.target.closest("form[data-prefill]");

@@ -1,0 +1,174 @@
+import pytest
+from playwright.sync_api import Page, expect
+from running_dispatcher import Dispatcher
+from scripted_host import ScriptedHost, ScriptedRun
+
+from acts import create, deploy, fail, get_stuck, succeed
+
+PROBLEM = {"what": "the command failed", "why": "status 255", "mend": "Look at its output."}
+
+
+@pytest.fixture
+def instance(page: Page, dispatcher: Dispatcher, host: ScriptedHost, name: str) -> str:  # noqa: ARG001 the worker must be there
+    return create(page, dispatcher, name, "Save as draft")
+
+
+def press_deploy(page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str) -> ScriptedRun:
+    page.goto(f"{dispatcher.url}/instances/{instance}/")
+    page.locator("#instance-actions").get_by_role("button", name="Deploy").click()
+    page.wait_for_url("**/runs/**")
+    return host.take("deploy")
+
+
+def test_a_deployment_is_watched_step_by_step_without_a_reload(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str, name: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    page.evaluate("window.sameDocument = true")
+    run.begin()
+    expect(page.locator("#run-steps > li")).to_have_count(11)
+    run.step(0)
+    expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")
+    run.say("intent", 1)
+    expect(page.locator("#step-steps-1")).to_have_class("step fold-step open current")
+    duration = page.locator("#step-steps-1 [data-since]")
+    before = duration.inner_text()
+    expect(duration).not_to_have_text(before)
+
+    run.say("output", 1, line="first line")
+    expect(page.locator("#output-steps-1")).to_have_text("first line\n")
+    page.locator("#step-steps-0 summary").click()  # what a person opens stays open
+    run.say("output", 1, line="second line")
+    expect(page.locator("#output-steps-1")).to_contain_text("second line")
+    expect(page.locator("#more-steps-0")).to_have_attribute("open", "")
+    run.say("done", 1)
+    for index in range(2, 10):
+        run.step(index)
+    run.commit()
+    expect(page.locator("#run .badge")).to_have_text("done")
+    expect(page).to_have_title(f"done: deploy {name} · Central Dispatch")
+    expect(page.locator("#run-status")).to_have_text("The run is done.")
+    expect(page.get_by_role("link", name="Open the portal")).to_have_attribute("href", f"https://{name}.localhost/")
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_failed_deployment_shows_its_error_and_the_back_out_last_first_and_is_retried(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    page.evaluate("window.sameDocument = true")
+    run.begin()
+    for index in range(3):
+        run.step(index)
+    run.say("intent", 3)
+    run.say("failed", 3, **PROBLEM)
+    expect(page.locator("#run-notices")).to_contain_text("Look at its output.")
+    run.undo(3)
+    run.say("undo", 2)
+    undoing = page.locator("#back-steps > li")
+    expect(undoing.nth(1)).to_contain_text("is being undone")
+    expect(undoing.nth(0)).to_contain_text("Database user")
+    expect(undoing.nth(2)).to_contain_text("still to be undone")
+    run.say("undone", 2, left="a directory that was not ours")
+    run.undo(1)
+    run.undo(0)
+    run.say("end", ending="backed_out")
+    expect(page.locator("#run .badge")).to_have_text("backed out")
+    expect(page.locator("#run-notices")).to_contain_text("a directory that was not ours")
+    assert page.evaluate("window.sameDocument")
+
+    page.goto(f"{dispatcher.url}/instances/{instance}/")
+    expect(page.locator("#instance-state")).to_have_text("in error")
+    expect(page.locator("#instance .problem").first).to_contain_text("everything it had done was undone")
+    page.locator("#instance-actions").get_by_role("button", name="Deploy again").click()
+    page.wait_for_url("**/runs/**")
+    succeed(host.take("deploy"))
+    expect(page.locator("#run .badge")).to_have_text("done")
+
+
+def test_a_run_under_way_is_backed_out_by_hand(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.step(0)
+    page.get_by_role("button", name="Back out").click()
+    expect(page.locator("#run-notices")).to_contain_text("Back-out asked for by admin")
+    assert host.wish(run).verb == "back_out"
+    run.say("back_out", -1, what="Backed out", why="by admin")
+    run.undo(0)
+    run.say("end", ending="backed_out")
+    expect(page.locator("#run .badge")).to_have_text("backed out")
+
+
+@pytest.mark.parametrize("verb", ["retry", "acknowledge"])
+def test_a_stuck_run_lists_its_residue_and_takes_retry_or_acknowledgement(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str, verb: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    get_stuck(run)
+    expect(page.locator("#stuck")).to_contain_text("Lock wait timeout exceeded")
+    expect(page.locator("#stuck")).to_contain_text("Web root")
+    if verb == "acknowledge":
+        page.get_by_text("Acknowledge instead").click()
+        page.get_by_role("button", name="Acknowledge the residue").click()
+    else:
+        page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#stuck")).to_contain_text("admin asked to")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    assert host.wish(run).verb == verb
+
+
+def test_a_waiting_run_says_what_it_waits_for(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.step(0)
+    run.say("intent", 1)
+    run.say("failed", 1, **PROBLEM)
+    run.say("waiting", what="MariaDB does not answer", why="", mend="Start it.")
+    expect(page.locator("#run-notices")).to_contain_text("MariaDB does not answer")
+    run.undo(1)
+    expect(page.locator("#run-notices")).not_to_contain_text("MariaDB does not answer")
+
+
+def test_of_two_who_press_deploy_the_second_is_led_to_the_run_of_the_first(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    second = page.context.new_page()
+    second.route("**/live*", lambda route: route.abort())  # an open page that has not heard of it yet
+    second.goto(f"{dispatcher.url}/instances/{instance}/")
+    run = press_deploy(page, dispatcher, host, instance)
+    second.locator("#instance-actions").get_by_role("button", name="Deploy").click()
+    second.wait_for_url(f"**/runs/{run.order.run}/")
+    expect(second.get_by_role("alert")).to_contain_text("is under way")
+
+
+def test_an_open_list_and_overview_follow_what_happens(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str, name: str
+) -> None:
+    overview = page.context.new_page()
+    overview.goto(f"{dispatcher.url}/")
+    page.goto(f"{dispatcher.url}/instances/?q={name}")
+    worker = page.context.new_page()
+    deploy(worker, dispatcher, host, instance, fail)
+    page.bring_to_front()
+    expect(page.locator("#instance-list")).to_contain_text("in error")
+    expect(overview.locator(f"#failing-{instance}")).to_contain_text("exited with status 255")
+
+
+def test_a_page_says_when_it_is_cut_off_and_goes_on_when_it_is_not(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    expect(page.locator("#run-steps > li")).to_have_count(11)
+    page.context.set_offline(True)  # noqa: FBT003 Playwright's own
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#offline")).to_be_visible()
+    page.context.set_offline(False)  # noqa: FBT003 likewise
+    run.step(0)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")
+    expect(page.locator("#offline")).to_be_hidden()
