@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatchers.fleet import events
 from dispatchers.server import Browser, Dispatcher, Host, running
 
 
@@ -130,3 +131,34 @@ def test_a_stop_ends_those_who_wait_and_leaves_nothing_half_done(tmp_path: Path)
         assert again.pin == dispatcher.pin
         assert browser.cookies
         assert Browser(again, browser.cookies).ask("GET", "/api/v1/workers").status == 200
+
+
+def test_a_dispatcher_that_is_killed_loses_nothing_that_it_answered_for(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as first:
+        browser = Browser(first)
+        browser.log_in(first.password)
+        made = browser.api("POST", "workers", {"name": "web", "host_url": "host.example.com"})
+        host = Host(first)
+        host.enrol(made.body["token"])
+        host.start()
+        values = {"worker": host.worker, "name": "acme", "source": "wordpress", "release": "6.1.9"}
+        instance = browser.api("POST", "instances", {**values, "admin_email": "a@example.com"}).body["id"]
+        run = browser.api("POST", f"instances/{instance}/deploy").body["id"]
+        host.claim()
+        lines = [event.model_dump(mode="json") for event in events("begin", ("intent", 0), ("done", 0), ("intent", 1))]
+        assert host.report(run, lines).body == {"through": 4}
+        first.process.kill()
+        first.process.wait(30)
+    with running(tmp_path / "home") as again:
+        # The host went on by itself, and tells everything once more: it cannot know what was heard.
+        host.dispatcher = browser.dispatcher = again
+        rest = events(("done", 1), "commit", ("end", -1, {"ending": "committed"}), start=5)
+        lines += [event.model_dump(mode="json") for event in rest]
+        assert host.report(run, lines).body == {"through": 7}
+        shown = browser.api("GET", f"runs/{run}").body
+        assert (shown["state"], [step["state"] for step in shown["steps"]]) == (
+            "committed",
+            ["done", "done", "untouched"],
+        )
+        assert browser.api("GET", f"runs/{run}/events").body["count"] == 7
+        assert browser.api("GET", f"instances/{instance}").body["state"] == "active"
