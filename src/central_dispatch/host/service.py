@@ -20,7 +20,7 @@ _HOUR, _DAY = 60, 24 * 60
 def command(home: Path | None, *, once: bool = False) -> list[str]:
     """Return the command that starts the host worker, by the interpreter that runs us now."""
     where = ["--home", str(home)] if home else []
-    return [sys.executable, "-m", "central_dispatch.cli", *where, "worker", "host", *(["--once"] if once else [])]
+    return [sys.executable, "-m", "central_dispatch", *where, "worker", "host", *(["--once"] if once else [])]
 
 
 def unit_text(argv: Sequence[str]) -> str:

@@ -116,7 +116,7 @@ def remove_release(sources_directory: Path, name: str, release: str) -> Problem 
 
 
 def _unknown(name: str, release: str) -> Problem:
-    mend = "See what there is: central-dispatch worker host sources list."
+    mend = "See what there is: central-dispatch source list."
     return Problem(f"There is no release {release} of {name}", "", mend, "release")
 
 
@@ -159,9 +159,8 @@ def _put_manifest(source: Path, given: Path | None) -> Problem | None:
         if (source / MANIFEST).is_file():
             return None
         what = f"The source “{source.name}” has no manifest yet"
-        return Problem(
-            what, "", "Name one that ships with --manifest KIND, or a directory with a portal.toml.", "manifest"
-        )
+        mend = "Name one that ships (--kind KIND), or a directory with a portal.toml (--manifest DIRECTORY)."
+        return Problem(what, "", mend, "manifest")
     path = given / MANIFEST
     try:
         manifest = read_manifest(path.read_text(encoding="utf-8"), str(path))

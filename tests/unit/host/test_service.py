@@ -32,7 +32,7 @@ def test_every_other_line_of_the_crontab_stays(monkeypatch: pytest.MonkeyPatch, 
         assert not isinstance(done, Problem), done
     assert table.text.startswith(TABLE)
     assert table.text.count("--once") == 1
-    assert "\n*/5 * * * * /opt/cd/bin/python -m central_dispatch.cli worker host --once\n" in table.text
+    assert "\n*/5 * * * * /opt/cd/bin/python -m central_dispatch worker host --once\n" in table.text
     assert not isinstance(uninstall(table, tmp_path), Problem)
     assert table.text == TABLE
 
@@ -68,7 +68,7 @@ def test_an_empty_crontab_gets_the_block_alone() -> None:
 
 def test_the_unit_starts_us_and_stops_with_patience() -> None:
     text = unit_text(command(Path("/srv/my home")))
-    assert '-m central_dispatch.cli --home "/srv/my home" worker host\n' in text
+    assert '-m central_dispatch --home "/srv/my home" worker host\n' in text
     assert "TimeoutStopSec=90" in text
     assert "RestartPreventExitStatus=76" in text
 
