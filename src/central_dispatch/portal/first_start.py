@@ -31,10 +31,19 @@ def first_start() -> Started:
     with _alone(directory / "start.lock"):
         prepare_django()
         make_certificate()
-        from django.core.management import call_command  # noqa: PLC0415 Django is ready only now
-
-        call_command("migrate", interactive=False, verbosity=0)
+        _migrate()
         return Started(directory, dispatcher_pin(), _first_administrator())
+
+
+def _migrate() -> None:
+    from django.core.management import call_command  # noqa: PLC0415 Django is ready only now
+    from django.db import connection  # noqa: PLC0415 likewise
+
+    connection.reports_slow_writes = False  # type: ignore[attr-defined] # our own backend's
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    finally:
+        connection.reports_slow_writes = True  # type: ignore[attr-defined] # likewise
 
 
 def _first_administrator() -> str | None:
