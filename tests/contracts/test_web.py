@@ -294,6 +294,18 @@ def test_a_server_that_is_silent_or_never_ends_is_unavailable(web: Web) -> None:
         listener.close()
 
 
+def test_a_server_that_has_just_been_started_survives_a_reload(web: Web) -> None:
+    """Its ports are open and its number is noted a moment before it can take the signal."""
+    for _ in range(3):
+        web.server.stop()
+        subprocess.run([*web.server.layout.web_argv, "-k", "start"], check=True)
+        while not web.apache.running():
+            pass
+        web.apache.reload()
+        assert web.apache.wait_for("unknown.test", "/", lambda answer: answer.status == 404, 10)
+        assert web.apache.running()
+
+
 def test_a_stopped_server_is_seen_and_not_started_by_a_reload(web: Web) -> None:
     web.server.stop()
     assert not web.apache.running()

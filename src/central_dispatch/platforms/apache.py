@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ _CANDIDATE_PATH = re.compile(r"/[A-Za-z0-9_.+@=,/ -]+")
 _NAMES = ("apache2", "httpd")
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
+_HANDLER_S = 5.0
 
 
 class Apache:
@@ -90,11 +92,25 @@ class Apache:
                 raise Unavailable(
                     Problem("The web server does not run", f"no process of {self._layout.pid_file}", "Start it.")
                 )
+            self._wait_until_it_listens_to_us()
             # The server that runs is not told of a tree that does not parse: the command looks first.
             ended = commands.run(self._layout.reload_argv)
             if ended.code:
                 raise HostError(Problem("The web server was not reloaded", ended.said, "Correct what it names."))
             self._owed_path.unlink(missing_ok=True)
+
+    def _wait_until_it_listens_to_us(self) -> None:
+        """Wait a moment for a server that has just been started: the signal would end it before it has a handler."""
+        deadline = time.monotonic() + _HANDLER_S
+        while time.monotonic() < deadline and not proc.catches(self._pid(), signal.SIGUSR1):
+            time.sleep(_FIRST_PAUSE_S)
+
+    def _pid(self) -> int:
+        """Return the main process's number; 0 where none is noted."""
+        try:
+            return int(Path(self._layout.pid_file).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
 
     def owe_reload(self) -> None:
         """See `ports.WebServer`."""
@@ -133,10 +149,10 @@ class Apache:
 
     def running(self) -> bool:
         """See `ports.WebServer`."""
+        pid = self._pid()
         try:
-            pid = int(Path(self._layout.pid_file).read_text(encoding="ascii"))
             name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
+        except OSError:
             return False
         # A number that was left by a dead server may be another program's by now.
         return proc.find(pid) is not None and name in _NAMES

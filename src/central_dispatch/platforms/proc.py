@@ -48,6 +48,15 @@ def _real_uid(directory: Path, fallback: int) -> int:
     return fallback
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Say whether the process has a handler for that signal; False for one that is gone."""
+    with suppress(OSError, ValueError):
+        for line in (_PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) & 1 << (number - 1))
+    return False
+
+
 def processes() -> list[Process]:
     """Return every process that lives."""
     numbers = [int(name) for name in os.listdir(_PROC) if name.isdigit()]  # noqa: PTH208 names, not paths

@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from central_dispatch.platforms import commands
+from central_dispatch.platforms import commands, proc
 from central_dispatch.platforms.layouts import Layout
 from central_dispatch.platforms.sandbox.server import end, is_running, wait_until
 from central_dispatch.provisioning.problem import HostError, Problem
@@ -140,7 +141,12 @@ class ApacheServer:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             return False
-        return Path(self.layout.pid_file).exists()
+        # The ports are open before the server can be told to reload.
+        try:
+            main = int(Path(self.layout.pid_file).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return False
+        return proc.catches(main, signal.SIGUSR1)
 
 
 def program() -> str:
