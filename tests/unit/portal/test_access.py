@@ -3,6 +3,7 @@
 import re
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -190,3 +191,9 @@ def settings_urlconf(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield "undeclared_urls"
     monkeypatch.undo()
     clear_url_caches()
+
+
+def test_the_reference_says_of_each_endpoint_the_role_that_it_needs() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text()
+    rows = re.findall(r"^\| `([A-Z]+ [^`]+)` \| (\w+) \|", text, flags=re.MULTILINE)
+    assert {name: Role(role) for name, role in rows} == API
