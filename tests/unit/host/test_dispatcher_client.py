@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_world import hex_id
-from https_server import serving
 
 from central_dispatch.host import identity
 from central_dispatch.host.dispatcher_client import Away, DispatcherClient, Gap, Refused, Superseded
@@ -16,6 +14,8 @@ from central_dispatch.host.identity import Identity
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.protocol import Claim, Claimed, Facts, Heartbeat, Report, Session, SettingsView
 from central_dispatch.provisioning.trust import EnrolmentToken, fingerprint
+from servers.host_world import hex_id
+from servers.https_server import serving
 
 BEAT = Heartbeat(session=3, facts=Facts(), settings=SettingsView())
 REPORT = Report(session=3, events=())

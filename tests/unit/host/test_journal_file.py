@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_world import ThingStep, hex_id, plan_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from central_dispatch.host.journals import Journals, Reported, Unreadable
 from central_dispatch.host.reserve import RESERVE_BYTES, Reserve
 from central_dispatch.provisioning.journal import Entry, JournalDamaged
 from central_dispatch.provisioning.steps import STEPS
+from servers.host_world import ThingStep, hex_id, plan_of
 
 RUN, INSTANCE = hex_id(1), hex_id(2)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -250,7 +250,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from host_world import ThingStep, plan_of
+from servers.host_world import ThingStep, plan_of
 from central_dispatch.host.journal_file import Begin, JournalFile, Writing
 from central_dispatch.host.reserve import Reserve
 from central_dispatch.provisioning.steps import STEPS
@@ -274,7 +274,9 @@ def test_every_line_that_append_returned_survives_kill_9_again_and_again(tmp_pat
     seen = 1
     for _ in range(3):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parents[2])],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         for _ in range(lines):

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from https_server import certificate
 
 from central_dispatch.host import resolved
 from central_dispatch.host.resolved import checks, resolve
 from central_dispatch.host.settings import KEYS, Home, HostSettings, load, set_values
 from central_dispatch.platforms.files import PosixFiles
 from central_dispatch.provisioning.problem import Problem
+from servers.https_server import certificate
 
 NOW = datetime.now(UTC)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from host_world import hex_id
 
 from central_dispatch.host import identity, lock
 from central_dispatch.host.vault import FileVault
 from central_dispatch.provisioning.problem import HostError
 from central_dispatch.provisioning.trust import seal
+from servers.host_world import hex_id
 
 ONE, TWO = hex_id(1), hex_id(2)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from host_world import Site, broken, down, hex_id, order, plan_of
 
 from central_dispatch.host import identity
 from central_dispatch.host.dispatcher_client import Superseded
@@ -15,6 +14,7 @@ from central_dispatch.host.runs import RUNS_AT_ONCE
 from central_dispatch.host.worker import SUPERSEDED, UNREACHABLE
 from central_dispatch.provisioning.journal import Kind
 from central_dispatch.provisioning.problem import Problem
+from servers.host_world import Site, broken, down, hex_id, order, plan_of
 
 DEPLOYED = ["begin", "intent", "output", "done", "intent", "output", "done", "commit", "end"]
 
