@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,17 +25,18 @@ from acts import (
 from playwright.sync_api import Browser, Page, sync_playwright
 from running_dispatcher import Dispatcher, running
 
+#: What README and docs show.
+README = {
+    "overview-light-wide",
+    "run-live-light-wide",
+    "run-live-dark-phone",
+    "run-backing-out-dark-wide",
+    "plan-light-wide",
+}
 
-@dataclass(frozen=True)
-class Shot:
-    """One picture: a name, and where the page lies (made of the scene's addresses)."""
 
-    name: str
-    address: str
-
-
-def scene(page: Page, dispatcher: Dispatcher) -> list[Shot]:
-    """Make a fleet with everything that the pages show; return where it lies."""
+def scene(page: Page, dispatcher: Dispatcher) -> dict[str, str]:
+    """Make a fleet with everything that the pages show; return where each page lies."""
     host = add_worker(page, dispatcher, "web-1")
     second = add_worker(page, dispatcher, "web-2", "1" * 32)
     del second
@@ -71,63 +72,60 @@ def scene(page: Page, dispatcher: Dispatcher) -> list[Shot]:
     host.beat("deploy press-archive: Install command")
     worker = page_id(page, dispatcher, "web-1")
     active = page_id(page, dispatcher, "acme-press", "/instances/")
-    return [
-        Shot("overview", "/"),
-        Shot("instances", "/instances/"),
-        Shot("instance-new", "/instances/new/"),
-        Shot("instance", f"/instances/{active}/"),
-        Shot("instance-failed", f"/instances/{failed}/"),
-        Shot("plan", f"/instances/{planned}/plan/"),
-        Shot("plan-problem", f"/instances/{refused}/plan/"),
-        Shot("inventory", f"/instances/{listed}/inventory/"),
-        Shot("delete", f"/instances/{active}/delete/"),
-        Shot("runs", "/runs/"),
-        Shot("run-live", f"/runs/{live_run}/"),
-        Shot("run-failed", f"/runs/{failed_run}/"),
-        Shot("run-backing-out", f"/runs/{back_run}/"),
-        Shot("run-stuck", f"/runs/{stuck_run}/"),
-        Shot("workers", "/settings/central-dispatch/"),
-        Shot("worker", f"/settings/central-dispatch/{worker}/"),
-        Shot("worker-edit", f"/settings/central-dispatch/{worker}/edit/"),
-        Shot("worker-new", "/settings/central-dispatch/new/"),
-        Shot("settings", "/settings/"),
-        Shot("audit", "/audit/"),
-        Shot("account", "/account/"),
-        Shot("not-found", "/nothing/"),
-    ]
+    return {
+        "overview": "/",
+        "instances": "/instances/",
+        "instance-new": "/instances/new/",
+        "instance": f"/instances/{active}/",
+        "instance-failed": f"/instances/{failed}/",
+        "plan": f"/instances/{planned}/plan/",
+        "plan-problem": f"/instances/{refused}/plan/",
+        "inventory": f"/instances/{listed}/inventory/",
+        "delete": f"/instances/{active}/delete/",
+        "runs": "/runs/",
+        "run-live": f"/runs/{live_run}/",
+        "run-failed": f"/runs/{failed_run}/",
+        "run-backing-out": f"/runs/{back_run}/",
+        "run-stuck": f"/runs/{stuck_run}/",
+        "workers": "/settings/central-dispatch/",
+        "worker": f"/settings/central-dispatch/{worker}/",
+        "worker-edit": f"/settings/central-dispatch/{worker}/edit/",
+        "worker-new": "/settings/central-dispatch/new/",
+        "settings": "/settings/",
+        "audit": "/audit/",
+        "account": "/account/",
+        "not-found": "/nothing/",
+    }
 
 
-def take(browser: Browser, dispatcher: Dispatcher, shots: list[Shot], directory: Path, state: str) -> None:
-    """Take each picture light and dark, wide and on a phone."""
-    for scheme in ("light", "dark"):
-        for size_name, size in (("wide", WIDE), ("phone", PHONE)):
-            context = browser.new_context(
-                ignore_https_errors=True, color_scheme=scheme, viewport=size, storage_state=state
-            )
-            page = context.new_page()
-            for shot in shots:
-                page.goto(dispatcher.url + shot.address)
-                page.wait_for_timeout(150)
-                page.screenshot(path=directory / f"{shot.name}-{scheme}-{size_name}.png", full_page=True)
-            context.close()
+def take(browser: Browser, shots: dict[str, str], wanted: set[str], directory: Path, state: str) -> None:
+    """Take the pictures, light and dark, wide and on a phone; those that are `wanted`, or all."""
+    for scheme, (size_name, size) in product(("light", "dark"), (("wide", WIDE), ("phone", PHONE))):
+        context = browser.new_context(ignore_https_errors=True, color_scheme=scheme, viewport=size, storage_state=state)
+        page = context.new_page()
+        for name, address in shots.items():
+            picture = f"{name}-{scheme}-{size_name}"
+            if wanted and not wanted & {name, picture}:
+                continue
+            page.goto(address)
+            page.screenshot(path=directory / f"{picture}.png", full_page=True)
+        context.close()
 
 
 def main() -> int:
     """Make the scene and take the pictures."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
-    only = set(sys.argv[2:])
+    wanted = set(sys.argv[2:]) if len(sys.argv) > 1 else README
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, running(Path(home)) as dispatcher, sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
         context = browser.new_context(ignore_https_errors=True, viewport=WIDE)
         page = context.new_page()
-        page.goto(f"{dispatcher.url}/login/")
-        page.screenshot(path=directory / "login-light-wide.png")
         sign_in(page, dispatcher)
         shots = scene(page, dispatcher)
         state = str(Path(home) / "state.json")
         context.storage_state(path=state)
-        take(browser, dispatcher, [shot for shot in shots if not only or shot.name in only], directory, state)
+        take(browser, {name: dispatcher.url + path for name, path in shots.items()}, wanted, directory, state)
         browser.close()
     print(f"The screenshots are in {directory}")  # noqa: T201 the answer of the command
     return 0

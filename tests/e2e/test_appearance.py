@@ -3,12 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from acts import PHONE, WIDE, create, deploy, fail, get_stuck, page_id
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
-
-from acts import PHONE, WIDE, create, deploy, fail, get_stuck, page_id
 
 AXE_OPTIONS = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

@@ -1,11 +1,10 @@
 from pathlib import Path
 
 import pytest
+from acts import create, deploy, succeed
 from playwright.sync_api import Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
-
-from acts import create, deploy, succeed
 
 pytestmark = pytest.mark.usefixtures("host")
 FOREIGN = {"what": "the directory is there already", "why": "it bears no mark", "mend": "Choose another web root."}

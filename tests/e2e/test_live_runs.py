@@ -1,9 +1,8 @@
 import pytest
+from acts import create, deploy, fail, get_stuck, succeed
 from playwright.sync_api import Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost, ScriptedRun
-
-from acts import create, deploy, fail, get_stuck, succeed
 
 PROBLEM = {"what": "the command failed", "why": "status 255", "mend": "Look at its output."}
 
@@ -164,10 +163,10 @@ def test_a_page_says_when_it_is_cut_off_and_goes_on_when_it_is_not(
     run = press_deploy(page, dispatcher, host, instance)
     run.begin()
     expect(page.locator("#run-steps > li")).to_have_count(11)
-    page.context.set_offline(True)  # noqa: FBT003 Playwright's own
+    page.context.set_offline(True)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#offline")).to_be_visible()
-    page.context.set_offline(False)  # noqa: FBT003 likewise
+    page.context.set_offline(False)
     run.step(0)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")

@@ -2,11 +2,10 @@ import re
 from collections.abc import Callable
 
 import pytest
+from acts import create, deploy, fail, get_stuck
 from playwright.sync_api import BrowserContext, Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
-
-from acts import create, deploy, fail, get_stuck
 
 
 def signed_in_as(name: str, dispatcher: Dispatcher, context: BrowserContext) -> Page:

@@ -1,10 +1,9 @@
 import re
 from collections.abc import Callable
 
+from acts import sign_in
 from playwright.sync_api import BrowserContext, Page, expect
 from running_dispatcher import Dispatcher
-
-from acts import sign_in
 
 
 def fill(page: Page, name: str, password: str) -> None:

@@ -2,11 +2,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from acts import fail, succeed
 from playwright.sync_api import BrowserContext, Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
-
-from acts import fail, succeed
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
+from acts import add_worker
 from playwright.sync_api import Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
-
-from acts import add_worker
 
 
 def test_a_worker_is_added_with_prefilled_values_and_appears_online_while_the_page_waits(

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from central_dispatch.fleet.models import Worker
 from central_dispatch.portal.pages.durations import distance_words, duration_words, size_words
+from central_dispatch.portal.pages.instances.forms import InstanceFields
 from central_dispatch.portal.pages.releases import newest_first
 from central_dispatch.portal.pages.signs import draw
 from central_dispatch.portal.pages.states import look_of
@@ -116,7 +117,10 @@ def _text(value: object) -> str:
 @register.inclusion_tag("parts/problem.html")
 def problem(value: Problem | None, head: str = "", tone: str = "", *, level: int = 2) -> dict[str, Any]:
     """Show a problem: what, why, and what to do."""
-    return {"problem": value, "head": head, "tone": tone, "level": level}
+    name = value.field if value else ""
+    known = InstanceFields.base_fields.get(name)
+    label = known.label if known is not None else name
+    return {"problem": value, "field_label": label, "head": head, "tone": tone, "level": level}
 
 
 @register.inclusion_tag("parts/field.html")

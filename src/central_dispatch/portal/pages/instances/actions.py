@@ -84,9 +84,16 @@ def delete(request: HttpRequest, instance_id: str) -> HttpResponse:
         "summary": summary_of(form),
         "on_host": instance.state not in {Instance.State.DRAFT, Instance.State.IN_ERROR},
         "web_root": web_root_of(instance),
+        "has_database": _has_database(instance),
         "archive": instance.worker.host_settings.archive_directory,
     }
     return render(request, "instances/delete.html", values, status=422 if form.errors else 200)
+
+
+def _has_database(instance: Instance) -> bool:
+    """Return whether the source has one; a source that the host no longer offers may have had one."""
+    sources = instance.worker.host_settings.sources
+    return next((one.database for one in sources if one.name == instance.source), True)
 
 
 @requires(Role.OPERATOR)

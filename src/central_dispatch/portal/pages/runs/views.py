@@ -78,7 +78,7 @@ def _story(run: Run, steps: list[Shown], *, online: bool) -> dict[str, Any]:
         "tail": sum(step.row.part == RunStep.Part.TAIL for step in steps),
         "total": 0 if run.is_look else len(steps),
         "done": sum(step.row.state == RunStep.State.DONE for step in steps),
-        "turned": bool(back_out),
+        "undone": sum(step.row.state == RunStep.State.UNDONE for step in back_out),
         "committed": run.committed_at is not None,
         "stuck": stuck,
         "show_problem": run.problem is not None and all(step.row.problem != run.problem for step in stuck),
