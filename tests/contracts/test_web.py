@@ -118,6 +118,19 @@ def _add(web: Web, name: str, extra: str = "") -> Path:
     return path
 
 
+def _generation(web: Web) -> set[int]:
+    main = int(Path(web.server.layout.pid_file).read_text())
+    return {one.pid for one in proc.processes() if one.parent == main}
+
+
+def _reload_and_wait(web: Web) -> None:
+    """Reload, and wait until the server has taken the tree over: what is broken before that ends it."""
+    before = _generation(web)
+    web.apache.reload()
+    while before & _generation(web):
+        pass
+
+
 def test_the_version_is_the_programs_own(web: Web) -> None:
     assert web.apache.version() == (2, 4)
 
@@ -187,7 +200,7 @@ def test_a_candidates_path_cannot_speak_to_apache(web: Web, path: str) -> None:
 
 def test_a_broken_tree_is_said_so_and_the_running_server_serves_on(web: Web) -> None:
     _add(web, "good")
-    web.apache.reload()
+    _reload_and_wait(web)
     broken = _add(web, "broken", "NoSuchDirective on")
     problem = web.apache.test()
     assert problem
@@ -213,18 +226,11 @@ def test_hostnames_are_those_of_the_live_tree_in_lower_case_with_their_files(web
     }
 
 
-def _generation(web: Web) -> set[int]:
-    main = int(Path(web.server.layout.pid_file).read_text())
-    return {one.pid for one in proc.processes() if one.parent == main}
-
-
 def test_a_reload_lets_no_request_fail_and_ends_with_the_new_site(web: Web) -> None:
     _add(web, "old")
-    before = _generation(web)
-    web.apache.reload()
+    # A child from before may answer once more, and does not know the site.
+    _reload_and_wait(web)
     assert web.apache.wait_for("old.test", "/page", lambda answer: answer.status == 200, 10)
-    while before & _generation(web):
-        pass  # a child from before may answer once more, and does not know the site
     failures: list[str] = []
     ending = threading.Event()
 
@@ -317,6 +323,7 @@ def test_a_stopped_server_is_seen_and_not_started_by_a_reload(web: Web) -> None:
 
 
 def test_a_reload_that_is_owed_survives_and_is_made_up_once_the_tree_parses(web: Web) -> None:
+    _reload_and_wait(web)
     broken = _add(web, "a", "NoSuchDirective on")
     web.apache.owe_reload()
     again = Apache(web.server.layout, str(web.state))
