@@ -21,5 +21,7 @@ class ContentSecurityPolicy:
         """Answer with the header."""
         response = self._get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        # What a page shows is not for the next one at this machine; static files do not pass here.
+        response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         return response

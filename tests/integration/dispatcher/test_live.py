@@ -93,6 +93,7 @@ def test_cookies_and_headers_are_the_strict_ones(dispatcher: Dispatcher) -> None
     assert "default-src 'none'" in reply.headers["content-security-policy"]
     assert reply.headers["strict-transport-security"].startswith("max-age=")
     assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["cache-control"] in {"no-store", "max-age=0, no-cache, no-store, must-revalidate, private"}
     assert "server" not in reply.headers
 
 

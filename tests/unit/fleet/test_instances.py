@@ -190,6 +190,14 @@ def test_a_worker_that_has_not_reported_takes_no_instance(administrator: Actor) 
     assert "worker" in refused_fields(instances.create_instance(administrator, form(made.worker)))
 
 
+@pytest.mark.parametrize("ends", ["", "soon", "2020-01-01", "2020-01-01T00:00:00"])
+def test_a_default_certificate_that_has_ended_or_says_nonsense_is_not_served(administrator: Actor, ends: str) -> None:
+    worker, _ = enrolled(administrator)
+    worker.settings_json["default_certificate"]["not_after"] = ends
+    worker.save()
+    assert refused_fields(instances.create_instance(administrator, form(worker))) == ["certificate"]
+
+
 def test_operators_use_only_the_workers_that_are_theirs(administrator: Actor, person: Callable[[Role], User]) -> None:
     worker, _ = enrolled(administrator)
     user = person(Role.OPERATOR)

@@ -381,6 +381,10 @@ def test_a_run_that_waits_for_a_server_says_so_until_it_goes_on(fleet: Fleet) ->
         ("acknowledged", -1, {"steps": ["x", 7]}),
         ("end", -1, {"ending": "?"}),
         ("something-new", 3, {"a": 1}),
+        ("intent", 2**70),
+        ("undone", -(2**70), {"left": ["x"]}),
+        ("acknowledged", -1, {"steps": [2**70]}),
+        ("begin", -1, {"steps": [{"name": "x", "title": "y"}] * 2000}),
         ("refused", -1, {"problems": "x"}),
     ],
 )

@@ -15,6 +15,9 @@ from central_dispatch.fleet.states import OPEN_RUNS
 from central_dispatch.provisioning.protocol import Report, Reported
 from central_dispatch.provisioning.protocol import RunEvent as RunEventMessage
 
+# What the column holds, and more than any plan has; a host that says otherwise talks nonsense.
+_STEP_RANGE = range(-1, 32_768)
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -64,7 +67,7 @@ def _fold(run: Run, session: int, fresh: list[RunEventMessage]) -> None:
                 sequence=event.sequence,
                 at=event_time(event, now),
                 kind=event.kind,
-                step=event.step,
+                step=event.step if event.step in _STEP_RANGE else -1,
                 data=kept_data(event),
                 received_at=now,
             )

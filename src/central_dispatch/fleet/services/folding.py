@@ -18,6 +18,8 @@ from central_dispatch.provisioning.protocol import Item, RunEvent, StepView
 
 #: The longest line of output that is kept, in characters.
 LINE_LIMIT = 4096
+#: The most steps that are kept of a plan's part.
+STEP_LIMIT = 500
 _STEPS = TypeAdapter(tuple[StepView, ...])
 _ITEMS = TypeAdapter(tuple[Item, ...])
 
@@ -242,7 +244,7 @@ class Folding:
 
 def _views(event: RunEvent, key: str) -> tuple[StepView, ...]:
     try:
-        return _STEPS.validate_python(event.data.get(key, ()))
+        return _STEPS.validate_python(event.data.get(key, ()))[:STEP_LIMIT]
     except ValidationError:
         return ()
 

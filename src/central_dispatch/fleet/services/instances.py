@@ -1,7 +1,7 @@
 """Managed instances as records: draft, change, prefill. What happens on the host is in `runs`."""
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -234,10 +234,20 @@ def _default_tls(hostnames: tuple[str, ...], host: SettingsView, now: datetime) 
     if missing:
         what = f"the worker's default certificate does not cover {', '.join(missing)}"
         return (Problem(what, f"it is for {', '.join(default.names)}", mend, "certificate"),)
-    if datetime.fromisoformat(default.not_after) <= now:
+    ends = _time(default.not_after)
+    if ends is None or ends <= now:
         what = f"the worker's default certificate expired on {default.not_after[:10]}"
         return (Problem(what, mend=mend, field="certificate"),)
     return _Tls()
+
+
+def _time(text: str) -> datetime | None:
+    """Read a time that a host reported; None for what is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def unix_user(instance: Instance) -> str:
