@@ -124,7 +124,7 @@ def _generation(web: Web) -> set[int]:
 
 
 def _reload_and_wait(web: Web) -> None:
-    """Reload, and wait until the server has taken the tree over: what is broken before that ends it."""
+    """Reload, and wait until the server has taken the tree over: what is broken before that could end it."""
     before = _generation(web)
     web.apache.reload()
     while before & _generation(web):
