@@ -78,13 +78,13 @@ class Dispatcher:
     def kinds(self, number: int) -> list[str]:
         return [event.kind for event in self.events.get(hex_id(number), [])]
 
-    def await_kind(self, number: int, kind: str) -> list[str]:
-        self.await_that(lambda: kind in self.kinds(number))
+    def await_kind(self, number: int, kind: str, limit_s: float = LIMIT_S) -> list[str]:
+        self.await_that(lambda: kind in self.kinds(number), limit_s)
         return self.kinds(number)
 
-    def await_that(self, fact: Callable[[], bool]) -> None:
+    def await_that(self, fact: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
         with self.changed:
-            assert self.changed.wait_for(fact, LIMIT_S), f"it did not happen; events: {self.events}"
+            assert self.changed.wait_for(fact, limit_s), f"it did not happen; events: {self.events}"
 
     def set_away(self, away: bool) -> None:  # noqa: FBT001 reads as a fact
         with self.changed:
