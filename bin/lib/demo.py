@@ -224,7 +224,8 @@ def main() -> int:
     parser.add_argument("--home", type=Path, help="where it keeps everything; default: .demo here")
     parser.add_argument("--port", type=int, help="the portal's port; default 8700, with --check a free one")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     os.umask(0o022)
     home = given.home.absolute() if given.home else None
     if given.check:
