@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from acts import create, deploy, succeed
+from acts import create, deploy, sign_in, succeed
 from playwright.sync_api import Page, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost
@@ -157,3 +157,21 @@ def test_an_inventory_clears_only_what_is_ticked_and_confirmed(
     page.get_by_role("button", name="Clear what is ticked").click()
     page.wait_for_url("**/runs/**")
     assert host.take("clear").order.items == ("database",)
+
+
+def test_a_form_survives_a_session_that_ended_while_it_was_filled_in(
+    page: Page, dispatcher: Dispatcher, signed_in: Path, name: str
+) -> None:
+    page.goto(f"{dispatcher.url}/instances/new/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Administrator e-mail").fill("a@example.com")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Save as draft").click()
+    expect(page.locator("#unsent")).to_contain_text("You are signed out")
+    other = page.context.new_page()
+    sign_in(other, dispatcher)
+    page.get_by_role("button", name="Save as draft").click()
+    expect(page.locator("#unsent")).to_contain_text("once more")
+    page.get_by_role("button", name="Save as draft").click()
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    page.context.storage_state(path=signed_in)  # the session before it may be gone

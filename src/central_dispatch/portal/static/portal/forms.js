@@ -64,10 +64,40 @@
   let dirty = false;
   document.addEventListener("input", (event) => { if (event.target.closest("form[data-guard]")) dirty = true; });
   document.addEventListener("submit", (event) => { if (!event.target.closest("form[hx-post]")) dirty = false; });
-  document.addEventListener("htmx:beforeOnLoad", (event) => {
-    if (event.detail.xhr.getResponseHeader("HX-Redirect")) dirty = false;
-  });
   addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
+
+  // A form that could not be sent stays as it is, and says what to do. Its token is made anew after a new sign-in.
+  const unsent = document.getElementById("unsent");
+  const say = (words) => {
+    unsent.textContent = words;
+    unsent.hidden = !words;
+  };
+
+  async function renew(form) {
+    const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
+    if (!answer.ok) return say("You are signed out. Sign in in another tab, then send this form again: all you typed is still here.");
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = fresh.querySelector("[name=csrfmiddlewaretoken]");
+    if (token) form.elements.csrfmiddlewaretoken.value = token.value;
+    return say("You signed in anew meanwhile. Send the form once more: all you typed is still here.");
+  }
+
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const form = event.target.closest("form[data-guard]");
+    if (!form) return;
+    const { xhr } = event.detail;
+    if (xhr.status < 400 || xhr.status === 422) {
+      if (xhr.getResponseHeader("HX-Redirect")) dirty = false;
+      say("");
+      return;
+    }
+    event.preventDefault();
+    if (xhr.status === 401 || xhr.status === 403) renew(form);
+    else say(`The dispatcher answered ${xhr.status}. Nothing was saved; all you typed is still here. Its log says more.`);
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    if (event.target.closest("form[data-guard]")) say("The dispatcher cannot be reached. Nothing was saved; all you typed is still here.");
+  });
 
   // The summary of errors takes the focus, so that it is read out and its links are at hand.
   document.addEventListener("htmx:afterSwap", () => {

@@ -83,15 +83,19 @@
   const regions = () => [...document.querySelectorAll("[data-topics]")];
   const topicsOf = (region) => region.dataset.topics.split(" ").filter(Boolean);
   const due = new WeakMap();
+  const looked = new WeakMap();
   let stream = null;
   let heard = "";
 
+  // The first hint is followed at once, those that come close behind it together.
   function look(region) {
     if (due.has(region)) return;
+    const wait = Math.max(0, (looked.get(region) || 0) + GAP_MS - performance.now());
     due.set(region, setTimeout(() => {
       due.delete(region);
+      looked.set(region, performance.now());
       htmx.trigger(region, "look");
-    }, GAP_MS));
+    }, wait));
   }
 
   function listen() {
