@@ -106,7 +106,7 @@ def _servers(found: resolved.Resolved) -> Iterator[Finding]:
         yield Finding("Host worker", problem=Problem(what, "nothing was set up here", "Enrol this host."))
         return
     try:
-        host = resolved.build(found, FileVault(found.state_directory))
+        host = resolved.build(found, FileVault(found.state_directory / "vault"))
         seen = facts.look(found.layout, host)
     except (HostError, OSError) as error:
         yield Finding("Host", problem=error.problem if isinstance(error, HostError) else Problem(str(error)))

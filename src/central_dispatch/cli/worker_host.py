@@ -152,3 +152,52 @@ def _minutes(text: str) -> int:
 
 def _say_done(done: list[str]) -> None:
     screen.say({"done": done}, "\n".join(done) or "There was nothing to do.")
+
+
+@host.command("prepare")
+@screen.command
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--check", is_flag=True, help="Only say what is lacking. Exit code 1: something is.")
+def prepare(*, yes: bool, check: bool) -> None:
+    """Say what this host lacks to carry instances, as a plan, and mend it. What fails is backed out."""
+    from central_dispatch.host import local_run
+
+    home = places.host_home()
+    plan = local_run.look(home)
+    if isinstance(plan, list):
+        raise screen.Stop(exit_codes.FAILED, *plan)
+    changes = [
+        {"step": step.title, **{key: value for key, value in change.to_json().items() if key != "after"}}
+        for step, made in plan.changes()
+        for change in made
+    ]
+    if not plan.steps:
+        screen.say({"changes": [], "done": True}, "This host lacks nothing.")
+        return
+    screen.people().print(screen.table(changes, {"step": "Step", "verb": "Does", "what": "What", "where": "Where"}))
+    if check:
+        screen.show({"changes": changes, "done": False}, lambda _console: None)
+        raise screen.Ended(exit_codes.FAILED)
+    if not yes:
+        click.confirm("Do this?", abort=True, err=True)
+    screen.granted(local_run.carry_out(home, plan))
+    screen.say({"changes": changes, "done": True}, "Done.")
+
+
+@host.command("prepare-database")
+@screen.command
+@click.option("--account", default="central_dispatch", show_default=True, help="The provisioning account to make.")
+@click.option("--root-user", default="root", show_default=True, help="The administrator that makes it.")
+@click.option("--password", "by_password", is_flag=True, help="Ask for its password; without it: by socket, as root.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def prepare_database(account: str, root_user: str, *, by_password: bool, yes: bool) -> None:
+    """Make a least-privileged account for provisioning; its password stays in a file that only root reads."""
+    from central_dispatch.host import prepare_database as database
+
+    home = places.host_home()
+    statements = screen.granted(database.statements(home, account))
+    screen.people().print(statements, markup=False)
+    if not yes:
+        click.confirm("Run these statements?", abort=True, err=True)
+    password = str(click.prompt(f"Password of {root_user}", hide_input=True, err=True)) if by_password else ""
+    _say_done(screen.granted(database.apply(home, account, root_user=root_user, root_password=password)))
