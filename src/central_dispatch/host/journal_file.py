@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,11 +142,19 @@ class JournalFile:
                 os.fsync(self._fd)
         except OSError as error:
             self._broken = True
+            self._take_back(error)
             raise JournalUnwritable(f"the journal cannot be written: {error.strerror or error}") from error
         self._size += len(line)
         self._entries.append(entry)
         self._remember(entry)
         self._writing.appended(self._run)
+
+    def _take_back(self, error: OSError) -> None:
+        """Cut off a line that may not be on the disk: a later look at the file must not take it for one that is."""
+        with suppress(OSError):
+            if is_full(error):
+                self._writing.reserve.give_up()
+            os.ftruncate(self._fd, self._size)
 
     def _put(self, line: bytes) -> None:
         try:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from central_dispatch.host import durable, journal_file
+from central_dispatch.host import durable
 from central_dispatch.host.journal_file import (
     LINE_CHARACTERS,
     OUTPUT_CUT,
@@ -235,11 +235,36 @@ def test_the_reserve_takes_real_room_and_is_made_again(tmp_path: Path) -> None:
     assert reserve.make()
 
 
+def test_a_line_whose_sync_failed_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun(tmp_path)
+
+    def fails(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(JournalUnwritable):
+            journal.append("intent", 0)
+    journal.close()
+    assert [entry.kind for entry in reopened(tmp_path).entries()] == ["begin"]
+
+
+def test_what_is_reported_was_synced_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun(tmp_path)
+    journal.append("output", 0, {"line": "not durable by itself"})
+    done: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("sync"), real(fd))[1])
+    for entry, _ in read_from(tmp_path / "run.jsonl", 0):
+        done.append(entry.kind)
+    assert done == ["sync", "begin", "output"]
+
+
 def test_each_durable_line_is_synced_before_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = begun(tmp_path)
     synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(journal_file.os, "fsync", lambda fd: (synced.append(fd), real(fd))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), real(fd))[1])
     journal.append("output", 0, {"line": "x"})
     assert synced == []
     journal.append("intent", 0)

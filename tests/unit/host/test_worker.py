@@ -1,8 +1,10 @@
 """The host worker's loop against a scripted dispatcher and a small host."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from central_dispatch.host.reserve import Reserve
 from central_dispatch.host.runs import RUNS_AT_ONCE
 from central_dispatch.host.worker import SUPERSEDED, UNREACHABLE
 from central_dispatch.provisioning.journal import Kind
-from central_dispatch.provisioning.problem import Problem
+from central_dispatch.provisioning.problem import HostError, Problem
 from servers.host_world import Site, broken, down, hex_id, order, plan_of
 
 DEPLOYED = ["begin", "intent", "output", "done", "intent", "output", "done", "commit", "end"]
@@ -58,15 +60,29 @@ def test_an_order_is_carried_out_and_every_journal_line_reported_in_order(site: 
     assert [step["title"] for step in events[0].data["steps"]] == ["Thing site1-1", "Thing site1-2"]
 
 
-def test_secrets_are_in_the_vault_before_the_journal_begins_and_never_reported(site: Site) -> None:
-    seen: list[bool] = []
-    site.world.hooks["do", "site1-1"] = lambda: seen.append(any((site.state / "vault").glob("*.json")))
+def test_secrets_are_in_the_vault_before_the_journal_begins_and_never_reported(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = site.state / "vault" / f"{order(1).spec.id}.json"
+    seen: list[str] = []
+    real = JournalFile.create
+
+    def create(*given: Any) -> JournalFile:
+        seen.append(json.loads(vault.read_text())["database_password"])
+        return real(*given)
+
+    monkeypatch.setattr(JournalFile, "create", create)
+    site.world.hooks["do", "site1-2"] = lambda: tell(seen[0])
+
+    def tell(secret: str) -> None:
+        raise HostError(Problem(f"the server does not take {secret}", secret))
+
     site.dispatcher.give(order(1))
     site.start()
     site.dispatcher.await_kind(1, "end")
-    secret = (site.state / "vault" / f"{order(1).spec.id}.json").read_text()
-    assert seen == [True]
-    assert secret.split('"')[3] not in str(site.dispatcher.events)
+    assert len(seen) == 1
+    assert seen[0] not in str(site.dispatcher.events)
+    assert seen[0].encode() not in b"".join(path.read_bytes() for path in (site.state / "journal").glob("*.*"))
 
 
 def test_a_failed_step_backs_the_run_out(site: Site) -> None:
