@@ -130,7 +130,7 @@ def finish(run: Run, *, changes: bool = False) -> None:
     if run.state in _GOOD:
         return
     if not screen.wants_json():
-        for line in screen.problem_lines([*run.problems, *([run.problem] if run.problem else [])]):
+        for line in screen.problem_lines(dict.fromkeys([*run.problems, *([run.problem] if run.problem else [])])):
             screen.people().print(line, markup=False)
     raise screen.Ended(exit_codes.UNDONE)
 
