@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from acts import create, deploy, fail, get_stuck, succeed
 from playwright.sync_api import Page, expect
@@ -136,7 +138,7 @@ def test_of_two_who_press_deploy_the_second_is_led_to_the_run_of_the_first(
     page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
 ) -> None:
     second = page.context.new_page()
-    second.route("**/live*", lambda route: route.abort())  # an open page that has not heard of it yet
+    second.route(re.compile(r"/live\?"), lambda route: route.abort())  # an open page that has not heard of it yet
     second.goto(f"{dispatcher.url}/instances/{instance}/")
     run = press_deploy(page, dispatcher, host, instance)
     second.locator("#instance-actions").get_by_role("button", name="Deploy").click()
@@ -171,3 +173,47 @@ def test_a_page_says_when_it_is_cut_off_and_goes_on_when_it_is_not(
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")
     expect(page.locator("#offline")).to_be_hidden()
+
+
+def test_hints_alone_keep_a_page_true(page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str) -> None:
+    page.add_init_script("const every = setInterval; window.setInterval = (act, ms) => ms < 15000 && every(act, ms);")
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.step(0)
+    expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")
+
+
+def test_looks_alone_keep_a_page_true_when_no_hint_arrives(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    page.route(re.compile(r"/live\?"), lambda route: route.abort())
+    page.clock.install()
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.step(0)
+    page.clock.run_for(15_500)
+    expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")
+
+
+def test_what_is_selected_and_scrolled_stays_while_output_streams(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.say("intent", 0)
+    for number in range(60):
+        run.say("output", 0, line=f"line {number}")
+    output = page.locator("#output-steps-0")
+    expect(output).to_contain_text("line 59")
+    at_end = "one => one.scrollHeight - one.scrollTop - one.clientHeight < 8"
+    output.evaluate("one => { one.scrollTop = one.scrollHeight; }")
+    run.say("output", 0, line="followed")
+    expect(output).to_contain_text("followed")
+    assert output.evaluate(at_end)
+    output.evaluate(
+        "one => { one.scrollTop = 40; getSelection().setBaseAndExtent(one.firstChild, 0, one.firstChild, 6); }"
+    )
+    run.say("output", 0, line="not followed")
+    expect(output).to_contain_text("not followed")
+    assert output.evaluate("one => one.scrollTop") == 40
+    assert page.evaluate("String(getSelection())") == "line 0"
