@@ -23,7 +23,9 @@ ACCOUNT_TABLES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/
 
 def fingerprint(sandbox: Sandbox, *, database: bool = True) -> list[str]:
     """Return the lines; `database=False` where the server is down."""
-    lines = [*_tree(sandbox), *_runtime(sandbox), *_accounts(), *_crontabs(), *_vhosts(sandbox), *_processes()]
+    others = _others(sandbox)
+    lines = [*_tree(sandbox), *_runtime(sandbox), *_accounts(others), *_crontabs(others)]
+    lines += [*_vhosts(sandbox), *_processes(others)]
     if database:
         lines += _databases(sandbox)
     return sorted(lines)
@@ -54,7 +56,7 @@ def _line(path: Path) -> str:
     kind, content = stat.S_IFMT(found.st_mode), ""
     if stat.S_ISLNK(found.st_mode):
         content = str(path.readlink())
-    elif stat.S_ISREG(found.st_mode):
+    elif stat.S_ISREG(found.st_mode) and path.parent.name != "log":
         content = sha256(path.read_bytes()).hexdigest()
     mode = stat.S_IMODE(found.st_mode)
     return f"file {path} {kind:o} {mode:o} {found.st_uid}:{found.st_gid} {content}"
@@ -69,16 +71,28 @@ def _runtime(sandbox: Sandbox) -> Iterator[str]:
         yield f"service {path.name}"
 
 
-def _accounts() -> Iterator[str]:
+def _others(sandbox: Sandbox) -> set[str]:
+    """Return the users of other tests and other sandboxes, which may come and go at the same time."""
+    users = pwd.getpwall()
+    return {one.pw_name for one in users if one.pw_name.startswith("cdt-")} | {
+        one.pw_name
+        for one in users
+        if one.pw_name.startswith("cd-") and "/www/" in one.pw_dir and not one.pw_dir.startswith(str(sandbox.directory))
+    }
+
+
+def _accounts(others: set[str]) -> Iterator[str]:
     for table in ACCOUNT_TABLES:
         for line in Path(table).read_text().splitlines() if os.access(table, os.R_OK) else ():
-            # Users of other tests that may run at the same time.
-            if not line.startswith("cdt-"):
+            name = line.split(":")[0]
+            if name not in others and not name.startswith("cdt-"):
                 yield f"{table} {line}"
 
 
-def _crontabs() -> Iterator[str]:
+def _crontabs(others: set[str]) -> Iterator[str]:
     for path in sorted(CRONTABS.iterdir()) if os.access(CRONTABS, os.R_OK) else ():
+        if path.name in others:
+            continue
         lines = path.read_text().splitlines()
         # `crontab` writes the time of the last change into three lines at the top.
         yield f"crontab {path.name} {[line for line in lines if not line.startswith('# (')]}"
@@ -91,7 +105,7 @@ def _vhosts(sandbox: Sandbox) -> Iterator[str]:
         yield f"apachectl -S: {line.strip()}"
 
 
-def _processes() -> Iterator[str]:
+def _processes(others: set[str]) -> Iterator[str]:
     """Yield the processes of every user of an instance."""
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
@@ -102,7 +116,7 @@ def _processes() -> Iterator[str]:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (OSError, KeyError):
             continue
-        if owner.startswith("cd-") and state != "Z":
+        if owner.startswith("cd-") and owner not in others and state != "Z":
             yield f"process of {owner}: {command.strip()}"
 
 
@@ -114,7 +128,7 @@ def _databases(sandbox: Sandbox) -> Iterator[str]:
         for name, comment in cursor.fetchall():
             yield f"database {name} “{comment}”"
         cursor.execute(
-            "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES"
+            "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES"
             " WHERE TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
         )
         for row in cursor.fetchall():

@@ -7,9 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from central_dispatch.host.identity import machine_id
 from central_dispatch.host.journal_file import Begin, JournalFile, Writing
 from central_dispatch.host.planner import Planned, Planner
 from central_dispatch.host.reserve import Reserve
+from central_dispatch.host.settings import Home, HostSettings, set_values
 from central_dispatch.host.site import Choices, site_of
 from central_dispatch.host.vault import FileVault
 from central_dispatch.platforms.linux import build_host
@@ -87,12 +89,30 @@ class HostRig:
         """Begin the run's journal."""
         directory = self.sandbox.state_directory / "journal"
         directory.mkdir(mode=0o700, exist_ok=True)
-        begin = Begin(run=run, machine="rig", session=1, plan=planned.plan)
+        begin = Begin(run=run, machine=machine_id(self.sandbox.state_directory), session=1, plan=planned.plan)
         return JournalFile.create(directory / f"{run}.jsonl", begin, self.writing())
 
     def writing(self) -> Writing:
         """Return what the rig's journals are written with."""
         return Writing(Reserve(self.sandbox.state_directory / "reserve"), self.vault.mask)
+
+    def home(self) -> Home:
+        """Return the home of a real host worker of this host, its settings written."""
+        box = self.sandbox
+        home = Home(box.directory / "state" / "home")
+        home.settings_path.parent.mkdir(mode=0o700, exist_ok=True)
+        values = {
+            "layout": "sandbox",
+            "sandbox_directory": str(box.directory),
+            "state_directory": str(box.state_directory),
+            "sources_directory": str(box.sources_directory),
+            "pool_directory": str(box.directory / "pools"),
+            "default_certificate": str(box.certificate),
+            "default_key": str(box.key),
+        }
+        written = set_values(home, values)
+        assert isinstance(written, HostSettings), written
+        return home
 
     def deploy(self, spec: InstanceSpec) -> Standing:
         """Deploy to the end."""

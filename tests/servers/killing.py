@@ -13,7 +13,8 @@ from central_dispatch.provisioning.saga import Journal
 #: What changes a host, by port. Everything else only looks.
 SIDE_EFFECTS = {
     "files": {
-        "archive", "copy_tree", "create_directory", "create_file", "create_link", "move_new", "remove", "replace", "sync",
+        "archive",
+        "copy_tree", "create_directory", "create_file", "create_link", "move_new", "remove", "replace", "sync",
     },
     "accounts": {"create", "delete", "describe", "end_processes", "join", "next_id"},
     "databases": {"create", "create_user", "describe", "drop", "drop_user", "dump", "grant"},

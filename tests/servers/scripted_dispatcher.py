@@ -72,6 +72,7 @@ class Dispatcher:
 
     def wish(self, verb: str, number: int) -> None:
         with self.changed:
+            self.wishes_went_at = 0
             self.wishes.append(Wish.model_validate({"run": hex_id(number), "verb": verb, "by": "ada"}))
             self.changed.notify_all()
 
