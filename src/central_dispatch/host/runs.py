@@ -49,6 +49,7 @@ class Runs:
         self._changed = threading.Condition()
         self._held: dict[str, _Held] = {}
         self._unreadable: list[Unreadable] = []
+        self._version = self._seen = 0
 
     # What a former process left.
 
@@ -133,7 +134,7 @@ class Runs:
 
     def _due(self, held: _Held, act: Callable[[], Carried]) -> None:
         held.act, held.standing, held.due_at = act, "due", 0.0
-        self._changed.notify_all()
+        self._tell()
 
     def stuck(self) -> dict[str, int]:
         """Return the stuck runs, each with its stuck line's sequence, as far as the dispatcher has heard of it."""
@@ -195,7 +196,7 @@ class Runs:
                 self._orders.refuse(held.run, [unexpected(error)])
         with self._changed:
             self._settle(held, carried)
-            self._changed.notify_all()
+            self._tell()
 
     def _settle(self, held: _Held, carried: Carried | None) -> None:
         began = not held.is_new or self._with.journals.has(held.run)
@@ -212,24 +213,24 @@ class Runs:
         held.pause_s = min(held.pause_s * 1.5, _LONGEST_PAUSE_S)
 
     def wait(self, timeout_s: float) -> None:
-        """Return when a run changed its standing, or after `timeout_s`."""
+        """Return when something changed since the last `wait` (at once, if it did before), or after `timeout_s`."""
         with self._changed:
-            self._changed.wait(timeout_s)
+            self._changed.wait_for(lambda: self._version != self._seen, timeout_s)
+            self._seen = self._version
 
     def wake(self) -> None:
         """End a `wait`."""
         with self._changed:
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
     def running(self) -> int:
         """Return how many threads are under way."""
         with self._changed:
             return sum(held.standing == "running" for held in self._held.values())
-
-    def untried(self) -> int:
-        """Return how many runs have not had their turn yet."""
-        with self._changed:
-            return sum(held.standing == "due" for held in self._held.values())
 
     def doing(self) -> str:
         """Say in one line what is under way."""
@@ -245,7 +246,7 @@ class Runs:
     def _add(self, held: _Held) -> None:
         with self._changed:
             self._held.setdefault(held.run, held)
-            self._changed.notify_all()
+            self._tell()
 
 
 def _of(held: _Held) -> Carrier:

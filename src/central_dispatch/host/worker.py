@@ -119,6 +119,7 @@ class HostWorker:
         watched: Path | None = None,
         connect: Callable[[Identity], DispatcherApi] = connect,
     ) -> None:
+        self._state = state
         self._machine = machine
         self._watched = watched
         self._signature = self._look_at_settings()
@@ -183,6 +184,8 @@ class HostWorker:
         return Ended(UNREACHABLE, str(failed.problem)) if failed and not ended.code else ended
 
     def _take_up(self) -> None:
+        for left in (*self._state.glob(".reserve.*.new"), *(self._state / "vault").glob(".*.new")):
+            left.unlink(missing_ok=True)  # half-written by a process that was killed
         self._journals.prepare()
         self._runs.load()
         self._reporter.load()
