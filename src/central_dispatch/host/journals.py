@@ -16,7 +16,7 @@ KEPT_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportedThrough:
     """How far a run was reported: up to which sequence, and whether that was its end."""
 
     through: int = 0
@@ -79,15 +79,15 @@ class Journals:
         """Open a run's journal for further lines."""
         return JournalFile(self.path(run), run, instance, self._writing)
 
-    def reported(self, run: str) -> Reported:
+    def reported(self, run: str) -> ReportedThrough:
         """Return how far a run was reported, as far as we remember: reporting twice is harmless."""
         try:
             found = json.loads(durable.read(self._cursor(run)))
-            return Reported(int(found["through"]), bool(found["ended"]))
+            return ReportedThrough(int(found["through"]), bool(found["ended"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return Reported()
+            return ReportedThrough()
 
-    def note_reported(self, run: str, reported: Reported) -> None:
+    def note_reported(self, run: str, reported: ReportedThrough) -> None:
         """Remember how far a run was reported; a disk that is full costs a repetition."""
         with suppress(OSError):
             content = json.dumps({"through": reported.through, "ended": reported.ended})

@@ -7,7 +7,7 @@ from pathlib import Path
 from central_dispatch.host import identity, lock
 from central_dispatch.host.carrier import Carried, Carrier
 from central_dispatch.host.journal_file import Begin, Writing
-from central_dispatch.host.journals import Journals, Reported, Unreadable
+from central_dispatch.host.journals import Journals, ReportedThrough, Unreadable
 from central_dispatch.host.prepare import prepare
 from central_dispatch.host.reserve import Reserve
 from central_dispatch.host.resolved import Resolved, build, resolve
@@ -86,7 +86,7 @@ def _outcome(journals: Journals, run: str, carried: Carried, *, wanted: bool) ->
             f"The preparation of this host {_SAID[carried.standing]}", carried.why, "Mend it, then prepare again."
         )
     # No dispatcher ordered it: nobody is to be told.
-    journals.note_reported(run, Reported(carried.sequence, ended=True))
+    journals.note_reported(run, ReportedThrough(carried.sequence, ended=True))
     state = journals.look(run)
     if carried.standing == "backed_out" and wanted and not isinstance(state, Unreadable):
         return state.backing_out

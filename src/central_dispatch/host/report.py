@@ -10,11 +10,11 @@ from typing import Any
 
 from central_dispatch.host.dispatcher_client import Away, Gap, Refused, Superseded
 from central_dispatch.host.journal_file import read_from
-from central_dispatch.host.journals import Journals, Reported
+from central_dispatch.host.journals import Journals, ReportedThrough
 from central_dispatch.host.link import Joined, Link
 from central_dispatch.provisioning.journal import Entry
 from central_dispatch.provisioning.plan import Plan
-from central_dispatch.provisioning.protocol import ChangeView, Report, RunEvent, StepView
+from central_dispatch.provisioning.protocol import ChangeView, Report, Reported, RunEvent, StepView
 from central_dispatch.provisioning.step import Step
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,10 @@ BATCH_BYTES = 1 << 20
 _TEXT = 64 * 1024
 _PARKED_S = 3600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+
+#: Events, each with the offset behind its line.
+_Batch = list[tuple[RunEvent, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +171,9 @@ class Reporter:
         if not batch:
             return False
         try:
-            told = joined.api.report(run, Report(session=joined.session, events=tuple(event for event, _ in batch)))
+            told, batch = _sent(joined, run, batch)
         except Refused as error:
-            return self._refused(joined, run, batch, error)
+            return self._refused(run, batch, error)
         self._link.answered()
         if isinstance(told, Gap):
             _log.info("run %s: the dispatcher has events up to %d only", run, told.through)
@@ -183,10 +187,10 @@ class Reporter:
         """Park a run whose gap cannot be closed: the dispatcher asks for what it was just sent."""
         return self._clock() + _PARKED_S if gap.through == position.through else 0.0
 
-    def _heard(self, run: str, batch: list[tuple[RunEvent, int]], through: int) -> None:
+    def _heard(self, run: str, batch: _Batch, through: int) -> None:
         last, offset = batch[-1]
         ended = last.kind == "end" and through >= last.sequence
-        self._journals.note_reported(run, Reported(through, ended))
+        self._journals.note_reported(run, ReportedThrough(through, ended))
         if ended:
             with self._lock:
                 self._positions.pop(run, None)
@@ -195,13 +199,7 @@ class Reporter:
         else:
             self._move(run, _Position(through))
 
-    def _refused(self, joined: Joined, run: str, batch: list[tuple[RunEvent, int]], error: Refused) -> bool:
-        if error.status == http.client.REQUEST_ENTITY_TOO_LARGE and len(batch) > 1:
-            half = batch[: len(batch) // 2]
-            told = joined.api.report(run, Report(session=joined.session, events=tuple(event for event, _ in half)))
-            if not isinstance(told, Gap):
-                self._heard(run, half, told.through)
-                return True
+    def _refused(self, run: str, batch: _Batch, error: Refused) -> bool:
         if error.status == http.client.UNAUTHORIZED:
             self._link.failed(error.problem)
             self._link.leave()
@@ -219,9 +217,21 @@ class Reporter:
             self._positions[run] = position
 
 
-def _batch(entries: list[tuple[Entry, int]], through: int) -> list[tuple[RunEvent, int]]:
+def _sent(joined: Joined, run: str, batch: _Batch) -> tuple[Reported | Gap, _Batch]:
+    """Send a batch, or as much of its beginning as the dispatcher takes at once; return the answer and that part."""
+    while True:
+        message = Report(session=joined.session, events=tuple(event for event, _ in batch))
+        try:
+            return joined.api.report(run, message), batch
+        except Refused as error:
+            if error.status != http.client.REQUEST_ENTITY_TOO_LARGE or len(batch) == 1:
+                raise
+            batch = batch[: len(batch) // 2]
+
+
+def _batch(entries: list[tuple[Entry, int]], through: int) -> _Batch:
     """Return the events to send next, each with the offset behind its line; at least one if there is any."""
-    batch: list[tuple[RunEvent, int]] = []
+    batch: _Batch = []
     size = 0
     for entry, offset in entries:
         if entry.sequence <= through:

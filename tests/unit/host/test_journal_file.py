@@ -25,7 +25,7 @@ from central_dispatch.host.journal_file import (
     read,
     read_from,
 )
-from central_dispatch.host.journals import Journals, Reported, Unreadable
+from central_dispatch.host.journals import Journals, ReportedThrough, Unreadable
 from central_dispatch.host.reserve import RESERVE_BYTES, Reserve
 from central_dispatch.provisioning.journal import Entry, JournalDamaged
 from central_dispatch.provisioning.steps import STEPS
@@ -330,7 +330,7 @@ def test_a_journal_moves_away_long_after_its_end_was_reported_and_is_not_begun_a
     journals.create(Begin(RUN, "m" * 32, 7, plan_of("acme", INSTANCE, "one"))).close()
     later = datetime.fromtimestamp(journals.path(RUN).stat().st_mtime + 31 * 86400, UTC)
     assert journals.retire(later) == []
-    journals.note_reported(RUN, Reported(1, ended=True))
+    journals.note_reported(RUN, ReportedThrough(1, ended=True))
     assert journals.retire(datetime.now(UTC)) == []
     assert journals.retire(later) == [RUN]
     assert journals.runs() == []
