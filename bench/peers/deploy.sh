@@ -44,6 +44,7 @@ printf '{"instance":{"name":"%s","url":"https://%s:%s","hostnames":["%s"],"admin
   "$NAME" "$HOSTNAME_" "$HTTPS_PORT" "$HOSTNAME_" "$password" |
   setpriv --reuid "$user" --regid "$user" --clear-groups "$PHP" "$INSTALL" "$release"
 
+umask 022
 runtime="$RUNTIME/$NAME"
 mkdir -p "$runtime"
 chown "$user:www-data" "$runtime"
@@ -71,6 +72,9 @@ cat >"$VHOSTS/$NAME.conf" <<VHOST
     SSLEngine on
     SSLCertificateFile $CERTIFICATE
     SSLCertificateKeyFile $KEY
+    <Directory $web_root>
+        Options FollowSymLinks
+    </Directory>
     <Directory $web_root/current>
         Options FollowSymLinks
         AllowOverride None
