@@ -137,7 +137,7 @@ class Site:
     world: World
     machine: FakeMachine
     dispatcher: Notifying
-    running: list[tuple[threading.Thread, threading.Event]] = field(default_factory=list)
+    running: list[tuple[threading.Thread, Callable[[], None]]] = field(default_factory=list)
     ended: list[Any] = field(default_factory=list)
 
     def worker(self) -> HostWorker:
@@ -150,12 +150,17 @@ class Site:
         worker = self.worker()
         thread = threading.Thread(target=lambda: self.ended.append(worker.serve(stop, finish_s)), daemon=True)
         thread.start()
-        self.running.append((thread, stop))
+
+        def end() -> None:
+            stop.set()
+            worker._runs.wake()  # else its loop looks a second later
+
+        self.running.append((thread, end))
         return stop
 
     def stop(self) -> None:
-        for thread, stop in self.running:
-            stop.set()
+        for thread, end in self.running:
+            end()
             thread.join(LIMIT_S)
             assert not thread.is_alive()
         self.running.clear()

@@ -323,6 +323,8 @@ def test_at_most_four_runs_change_the_host_at_once(site: Site) -> None:
     site.start()
     site.dispatcher.await_that(lambda: len(site.dispatcher.events) == RUNS_AT_ONCE)
     site.dispatcher.await_that(lambda: any(len(claim.known) == len(gates) for claim in site.dispatcher.claims))
+    begun = [gate for number, gate in gates.items() if hex_id(number) in site.dispatcher.events]
+    assert all(gate.reached.wait(20) for gate in begun)
     assert sum(gate.reached.is_set() for gate in gates.values()) == RUNS_AT_ONCE
     for gate in gates.values():
         gate.opened.set()
