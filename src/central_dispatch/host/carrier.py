@@ -36,6 +36,7 @@ class Carrier:
         self._machine = machine
         self._wish = wish
         self._saga: Saga | None = None
+        self._began_here = False
 
     def doing(self) -> str:
         """Name the step that is under way, for people; safe to ask from another thread."""
@@ -44,6 +45,7 @@ class Carrier:
 
     def carry_on(self, run: str, instance: str) -> Carried:
         """Carry out a run that has just begun."""
+        self._began_here = True
         return self._act(run, instance, lambda saga, _: saga.carry_on())
 
     def recover(self, run: str, instance: str) -> Carried:
@@ -80,7 +82,7 @@ class Carrier:
         except OSError as error:
             return Carried("waiting", f"its journal cannot be opened: {error.strerror or error}")
         try:
-            saga = self._saga = Saga(self._host(), journal, self._wish)
+            saga = self._saga = Saga(self._host(), journal, self._wish, began_here=self._began_here)
             if not accepted and self._hold_back(journal, saga.state):
                 return _carried("stuck", journal)
             return _carried(self._guarded(saga, journal, act), journal)
@@ -102,7 +104,7 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 a bug in a step must end as any other failure does
             _log.exception("run %s: unexpected error", saga.state.run)
             _note_unexpected(journal, error)
-            again = self._saga = Saga(self._host(), journal, self._wish)
+            again = self._saga = Saga(self._host(), journal, self._wish, began_here=self._began_here)
             return again.carry_on()
 
     def _hold_back(self, journal: JournalFile, state: RunState) -> bool:
@@ -144,9 +146,7 @@ def _is_held_back(entries: list[Entry], state: RunState, machine: str) -> bool:
 
 
 def _left_over(state: RunState) -> list[int]:
-    if state.committed:
-        return [index for index, step in enumerate(state.tail) if step in {"untouched", "open"}]
-    return state.residue()
+    return state.unfinished() if state.committed else state.residue()
 
 
 def _note_unexpected(journal: JournalFile, error: Exception) -> None:

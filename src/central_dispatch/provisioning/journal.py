@@ -108,6 +108,10 @@ class RunState:
         """The mark that this run's things bear."""
         return Mark(self.plan.instance, self.run)
 
+    def unfinished(self) -> list[int]:
+        """Return the steps of the tail that are still to be carried out after the commit, in order."""
+        return [index for index, step in enumerate(self.tail) if step in {"untouched", "open"}]
+
     def residue(self) -> list[int]:
         """Return the steps whose things may still be there while the run is stuck, last first."""
         live = {"open", "done", "failed", "undoing"}
@@ -174,7 +178,8 @@ _AFTER: dict[str, Callable[[RunState, Entry], RunState]] = {
     "back_out": _turned_round,
     "undone": _undone,
     "stuck": _stuck,
-    "retry": lambda state, _: replace(state, stuck=None),
+    # Whether it is rewound is looked at anew.
+    "retry": lambda state, _: replace(state, stuck=None, rewound=False),
     "acknowledged": lambda state, entry: _acknowledged(state, entry.data["steps"]),
     "commit": lambda state, _: replace(state, committed=True),
     "end": lambda state, entry: replace(state, ended=entry.data["ending"]),

@@ -24,9 +24,16 @@ class Mark:
     trusts: bool = False
     """Whether a thing without our mark counts as this instance's: an administrator confirmed it by name."""
 
+    alone: bool = False
+    """Whether only this very run speaks for the instance: what another run of it made counts as foreign."""
+
     def trusting(self) -> "Mark":
         """Return this mark for a thing that an administrator confirmed."""
         return replace(self, trusts=True)
+
+    def strict(self) -> "Mark":
+        """Return this mark for the question whether a thing is this very run's, open or sealed."""
+        return replace(self, alone=True)
 
     @property
     def open(self) -> str:
@@ -61,4 +68,6 @@ class Mark:
         found = _MARK.search(text)
         if not found or found[1] != self.instance:
             return "committed" if self.trusts else "foreign"
+        if self.alone and found[3] != self.run:
+            return "foreign"
         return "ours" if (found[2], found[3]) == ("run", self.run) else "committed"

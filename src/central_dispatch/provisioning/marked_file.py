@@ -66,6 +66,17 @@ class MarkedFile:
             files.move_new(self.path, kept)
             output(f"{self.path} was edited since; kept as {kept}")
 
+    def seal(self, files: Files, mark: Mark) -> None:
+        """Change the open mark in the first line into the sealed one; what follows it stays as it is."""
+        entry = files.find(self.path)
+        if entry is None or entry.kind != "file" or mark.judge(head := self._head(files)) != "ours":
+            return
+        staged = mark.staged(self.path)
+        files.remove(staged)
+        body = head.partition("\n")[2]
+        files.create_file(staged, f"{self.comment} {mark.sealed}\n{body}".encode(), self.owner, self.mode)
+        files.replace(staged, self.path)
+
     def differs(self, files: Files, mark: Mark) -> bool:
         """Say whether the file is not what this run wrote."""
         entry = files.find(self.path)

@@ -3,7 +3,7 @@
 To add a step to a plan, write its file and add one line here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ from central_dispatch.provisioning.tail import Remove, Seal
 from central_dispatch.provisioning.templates import render
 
 HTTPS_PORT = 443
+# What bears a mark of its own; the rest lies inside one of these, or is an act. The database user's is its database's.
+SEALED = (SystemUser, Database, WebRoot, Code, TlsFiles, PhpPool, VirtualHost, Schedule, Archive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,12 @@ def deployment(given: Ingredients) -> Plan | Problem:
         if isinstance(made, Problem):
             return made
         steps += made
-    sealed = (SystemUser, Database, WebRoot, Code)
-    tail = tuple(Seal(inner=step.to_json()) for step in steps if isinstance(step, sealed))
-    return Plan("deploy", given.spec.id, given.spec.name, tuple(steps), tail)
+    return Plan("deploy", given.spec.id, given.spec.name, tuple(steps), tuple(seals(steps)))
+
+
+def seals(steps: Iterable[Step]) -> list[Step]:
+    """Return the steps of a tail that seal each thing with a mark of its own, in the order in which they were made."""
+    return [Seal(inner=step.to_json()) for step in steps if isinstance(step, SEALED)]
 
 
 def _account(given: Ingredients) -> list[Step]:
@@ -338,7 +343,7 @@ def deletion(given: Ingredients, archive: Archive | None) -> Plan:
         given.spec.id,
         given.spec.name,
         (archive,) if archive else (),
-        (*_removals(made_by(given)), ForgetSecrets()),
+        (*seals([archive] if archive else []), *_removals(made_by(given)), ForgetSecrets()),
     )
 
 

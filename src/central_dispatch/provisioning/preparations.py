@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from central_dispatch.provisioning.plan import Plan
+from central_dispatch.provisioning.plans import seals
 from central_dispatch.provisioning.step import Step
 from central_dispatch.provisioning.steps.directory import Directory
 from central_dispatch.provisioning.steps.enabled_module import EnabledModule
@@ -39,7 +40,7 @@ def preparation(lacking: Lacking, root: str) -> Plan:
         web.append(VirtualHost(path=path, enabled=enabled, text=text, root=root))
     if web:
         steps += [Reload(when="back"), *web, Reload(when="owed")]
-    return Plan("prepare", HOST, "this host", tuple(steps))
+    return Plan("prepare", HOST, "this host", tuple(steps), tuple(seals(steps)))
 
 
 def catch_all_text(https_port: int, http_port: int, certificate: str, key: str, chain: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from central_dispatch.provisioning.journal import Ending, Entry, Kind, RunState, fold, replay
 from central_dispatch.provisioning.ports import Host
 from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
-from central_dispatch.provisioning.step import Step
+from central_dispatch.provisioning.step import Finding, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def next_move(state: RunState) -> Move | None:
     if state.ended or state.stuck:
         return None
     if state.committed:
-        rest = [index for index, step in enumerate(state.tail) if step in {"untouched", "open"}]
+        rest = state.unfinished()
         return Move("carry_on", rest[0]) if rest else Move("end", ending="committed")
     if state.backing_out:
         rest = state.residue()
@@ -60,8 +60,18 @@ Standing = Literal["committed", "backed_out", "stuck", "waiting"]
 class Saga:
     """Carries one run to its end. Holds no state that the journal does not."""
 
-    def __init__(self, host: Host, journal: Journal, wish: Callable[[], Problem | None] = lambda: None) -> None:
-        """`wish` is asked before each step whether somebody wants the run backed out, and why."""
+    def __init__(
+        self,
+        host: Host,
+        journal: Journal,
+        wish: Callable[[], Problem | None] = lambda: None,
+        *,
+        began_here: bool = False,
+    ) -> None:
+        """`wish` is asked before each step whether somebody wants the run backed out, and why.
+
+        `began_here`: the run began in this very process, so its journal cannot have been restored from a copy.
+        """
         state = replay(journal.entries())
         if state is None:
             raise ValueError("a saga needs a journal that has begun")
@@ -70,12 +80,25 @@ class Saga:
         self._journal = journal
         self._wish = wish
         self._witnessed = False
+        self._began_here = began_here or len(journal.entries()) == 1
 
     def recover(self) -> Standing:
         """Carry on a run that a former process left: back out before the commit, forward after it."""
         if not self.state.committed and not self.state.backing_out and not self.state.ended:
             self._note("back_out", data=self._interrupted().to_json())
+        if self.state.plan.kind == "clear" and not self._began_here:
+            self._ask_again()
         return self.carry_on()
+
+    def _ask_again(self) -> None:
+        """Stop before removing what an administrator confirmed by name: since then, another thing may bear it."""
+        if self.state.committed and self.state.unfinished() and not (self.state.stuck or self.state.ended):
+            problem = Problem(
+                "The removal was interrupted",
+                "what bears these names now may not be what was confirmed",
+                "Look at each item: retry to remove what is left, or acknowledge to leave it.",
+            )
+            self._note("stuck", self.state.unfinished()[0], {**problem.to_json(), "rewound": True})
 
     def carry_on(self) -> Standing:
         """Perform moves until the run ends, is stuck, or waits for a server (call again then)."""
@@ -97,7 +120,9 @@ class Saga:
 
         A rewound journal's things are taken over all at once: none of them may be cleared by it.
         """
-        steps = self.state.residue() if self.state.rewound else [self.state.stuck_step]
+        state = self.state
+        left = state.unfinished() if state.committed else state.residue()
+        steps = left if state.rewound else [state.stuck_step]
         self._note("acknowledged", data={"by": by, "steps": steps})
         return self.carry_on()
 
@@ -164,8 +189,7 @@ class Saga:
 
     def _undo(self, index: int) -> None:
         step, host, mark = self.state.plan.steps[index], self._host, self.state.mark
-        if witness := self._sealed_witness():
-            self._note("stuck", index, {**witness.to_json(), "rewound": True})
+        if self._testimony(index):
             return
         self._note("undo", index)
         try:
@@ -188,26 +212,37 @@ class Saga:
             case "absent":
                 self._note("undone", index)
 
-    def _sealed_witness(self) -> Problem | None:
-        """Say which thing of this run is sealed already: then the run was committed, and the journal is older.
+    def _testimony(self, index: int) -> bool:
+        """Hear every thing of the plan before the first undo, at step `index`; say whether the run is stuck by it.
 
-        Asked before the first undo of every step, since not each thing can bear a seal. A server that is
-        down cannot testify: it is asked again before the next undo, until each has been heard once.
+        If one is sealed, the run was committed and the journal is older than the host: not each thing can
+        bear a seal, so one speaks for all. A server that is down cannot testify. A run that began in this
+        process goes on without; one that was found waits for the server (`Unavailable`).
         """
         if self._witnessed:
-            return None
-        heard = True
-        for index in self.state.residue():
-            step = self.state.plan.steps[index]
-            try:
-                finding = step.probe(self._host, self.state.mark)
-            except HostError:
-                heard = False
+            return False
+        for number, step in enumerate(self.state.plan.steps):
+            if self.state.steps[number] == "acknowledged":
                 continue
+            try:
+                finding = self._heard(step, number)
+            except HostError as error:
+                if self._began_here:
+                    continue
+                if isinstance(error, Unavailable):
+                    raise
+                self._note("stuck", number, error.problem.to_json())
+                return True
             if finding.state == "committed":
-                return self._rewound(step, finding.what)
-        self._witnessed = heard
-        return None
+                self._note("stuck", index, {**self._rewound(step, finding.what).to_json(), "rewound": True})
+                return True
+        self._witnessed = True
+        return False
+
+    def _heard(self, step: Step, number: int) -> Finding:
+        """Probe a step's thing. Of one that the journal has not touched, only this run's own seal tells anything."""
+        touched = number in self.state.residue()
+        return step.probe(self._host, self.state.mark if touched else self.state.mark.strict())
 
     def _carry_on(self, index: int) -> None:
         step, host, mark = self.state.plan.tail[index], self._host, self.state.mark

@@ -35,8 +35,10 @@ class Seal(Around):
         return []
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:
-        """Seal it."""
-        self.step.seal(host, mark)
+        """Seal it, if it is this instance's: whatever else has its name by now keeps its own mark."""
+        finding = self.step.probe(host, mark)
+        if finding.state in {"ours", "committed"}:
+            self.step.seal(host, mark)
         return None
 
     def verify(self, host: Host, mark: Mark) -> Problem | None:

@@ -43,7 +43,15 @@ class Archive(Step):
         listed = f"{self.target}/{LIST}"
         text = host.files.read(listed).decode(errors="replace") if host.files.find(listed) else ""
         state = mark.judge(text)
+        if state == "ours" and self._is_last(host):
+            # What it holds is nowhere else any more: the deletion was committed, whatever the journal says.
+            state = "committed"
         return Finding("ours" if state == "foreign" and host.files.find(staged) else state, self.target)
+
+    def _is_last(self, host: Host) -> bool:
+        """Say whether the archive holds the only copy of what it was made from."""
+        files_gone = bool(self.web_root) and host.files.find(self.web_root) is None
+        return files_gone or (bool(self.database) and host.databases.find(self.database) is None)
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:
         """Write the parts as the instance's own users, list them with checksums, rename."""
@@ -77,3 +85,12 @@ class Archive(Step):
         host.files.remove(mark.staged(self.target))
         if self.probe(host, mark).state == "ours":
             host.files.remove(self.target)
+
+    def seal(self, host: Host, mark: Mark) -> None:
+        """Change the mark in the list, before anything that the archive holds is removed."""
+        listed = f"{self.target}/{LIST}"
+        text = host.files.read(listed).decode().replace(mark.open, mark.sealed)
+        staged = mark.staged(listed)
+        host.files.remove(staged)
+        host.files.create_file(staged, text.encode(), Owner(self.root, self.root), 0o600)
+        host.files.replace(staged, listed)

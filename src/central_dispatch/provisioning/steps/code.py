@@ -8,7 +8,7 @@ from central_dispatch.provisioning.names import RelativePath
 from central_dispatch.provisioning.ports import Host, Owner
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.step import ABSENT, Change, Finding, Output, Step
-from central_dispatch.provisioning.steps.web_root import DIRECTORY_MODE, MARKER, MARKER_MODE
+from central_dispatch.provisioning.steps.web_root import DIRECTORY_MODE, MARKER, MARKER_MODE, marker_in
 
 
 class Code(Step):
@@ -40,7 +40,7 @@ class Code(Step):
         rest = [path for path in (mark.staged(self.target), mark.discarded(self.target)) if host.files.find(path)]
         if host.files.find(self.target) is None:
             return Finding("ours", rest[0]) if rest else ABSENT
-        state = mark.judge(self._marker(host))
+        state = mark.judge(marker_in(host, self.target))
         return Finding("ours" if state == "foreign" and rest else state, self.target)
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:
@@ -64,7 +64,7 @@ class Code(Step):
 
     def verify(self, host: Host, mark: Mark) -> Problem | None:
         """Find the tree with its marker, and each link leading to a directory."""
-        if mark.judge(self._marker(host)) != "ours":
+        if mark.judge(marker_in(host, self.target)) != "ours":
             return Problem(f"The release at {self.target} does not bear its mark")
         for path in self.shared:
             entry = host.files.find(f"{self.target}/{path}")
@@ -77,7 +77,7 @@ class Code(Step):
         gone = mark.discarded(self.target)
         host.files.remove(mark.staged(self.target))
         host.files.remove(gone)
-        if host.files.find(self.target) and mark.judge(self._marker(host)) != "foreign":
+        if host.files.find(self.target) and mark.judge(marker_in(host, self.target)) != "foreign":
             host.files.move_new(self.target, gone)
             host.files.remove(gone)
 
@@ -88,8 +88,3 @@ class Code(Step):
         host.files.remove(staged)
         host.files.create_file(staged, f"{mark.sealed}\n".encode(), Owner(self.root, self.group), MARKER_MODE)
         host.files.replace(staged, marker)
-
-    def _marker(self, host: Host) -> str:
-        marker = f"{self.target}/{MARKER}"
-        entry = host.files.find(marker)
-        return host.files.read(marker).decode(errors="replace") if entry and entry.kind == "file" else ""

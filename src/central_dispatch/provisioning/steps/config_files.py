@@ -8,6 +8,7 @@ from central_dispatch.provisioning.ports import Host, Owner
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.step import ABSENT, Change, Finding, Output, Step
 from central_dispatch.provisioning.steps.application import Application
+from central_dispatch.provisioning.steps.web_root import found_inside
 from central_dispatch.provisioning.templates import render
 
 # Only the instance's user reads it: the web server is in every instance's group, and a link that one tenant
@@ -39,10 +40,10 @@ class ConfigFiles(Step):
         ]
 
     def probe(self, host: Host, mark: Mark) -> Finding:
-        """Find them: the release around them is ours, so they are."""
+        """Find them; the release around them says whose they are."""
         for path in self._paths(mark):
             if host.files.find(path):
-                return Finding("ours", path)
+                return found_inside(host, mark, self.application.release, path)
         return ABSENT
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:

@@ -1,5 +1,6 @@
 """The link `current`, by which the web server finds the release. Inside the web root's mark."""
 
+import posixpath
 from typing import ClassVar
 
 from central_dispatch.provisioning.mark import Mark
@@ -7,6 +8,7 @@ from central_dispatch.provisioning.names import ReleaseName
 from central_dispatch.provisioning.ports import Host
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.step import ABSENT, Change, Finding, Output, Step
+from central_dispatch.provisioning.steps.web_root import found_inside
 
 
 class Current(Step):
@@ -27,10 +29,10 @@ class Current(Step):
         return [Change("create", f"link to releases/{self.release}", self.link)]
 
     def probe(self, host: Host, mark: Mark) -> Finding:
-        """Find it: the web root around it is ours, so the link is."""
+        """Find it; the web root around it says whose it is."""
         for path in (self.link, mark.staged(self.link)):
             if host.files.find(path):
-                return Finding("ours", path)
+                return found_inside(host, mark, posixpath.dirname(self.link), path)
         return ABSENT
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:

@@ -44,7 +44,10 @@ class DatabaseUser(Step):
         if not host.databases.opens(self.user, password):
             return Finding("foreign", what)
         database = host.databases.find(self.database)
-        return Finding(mark.judge(database.comment) if database else "ours", what)
+        if database is None:
+            # A run makes the database first and drops it last: somebody else has been here since.
+            return Finding("foreign" if mark.alone else "committed", f"{what}, without its database")
+        return Finding(mark.judge(database.comment), what)
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:
         """Create the user with the vault's password, then grant."""

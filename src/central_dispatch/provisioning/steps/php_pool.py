@@ -70,3 +70,10 @@ class PhpPool(Step):
             # A removal that was cut short may have lost the definition, which names this directory, first.
             host.files.remove(self.runtime_directory)
         self._config().clear(host.files, mark, output)
+
+    def seal(self, host: Host, mark: Mark) -> None:
+        """Change the mark of the unit and of the configuration."""
+        borne = host.services.mark_of(self.unit)
+        if borne is not None and mark.judge(borne) == "ours":
+            host.services.describe(self.unit, mark.sealed)
+        self._config().seal(host.files, mark)

@@ -46,6 +46,13 @@ class Schedule(Step):
     def _block(self, mark: Mark) -> str:
         return f"# {mark.open}\n# {self.instance}\n{self._line()}\n# end {mark.instance}\n"
 
+    def seal(self, host: Host, mark: Mark) -> None:
+        """Change the block's first line and leave every other."""
+        table = host.schedules.read(self.user)
+        sealed = table.replace(f"# {mark.open}\n", f"# {mark.sealed}\n")
+        if sealed != table:
+            host.schedules.write(self.user, sealed)
+
     def probe(self, host: Host, mark: Mark) -> Finding:
         """Judge our block; in a table of its own anything else is foreign."""
         table = host.schedules.read(self.user)

@@ -1,5 +1,6 @@
 """What the portal writes (uploads, storage): outside the releases, the tenant's own. Inside the web root's mark."""
 
+import posixpath
 from pathlib import PurePosixPath
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from central_dispatch.provisioning.names import RelativePath
 from central_dispatch.provisioning.ports import Host, Owner
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.step import ABSENT, Change, Finding, Output, Step
-from central_dispatch.provisioning.steps.web_root import DIRECTORY_MODE
+from central_dispatch.provisioning.steps.web_root import DIRECTORY_MODE, found_inside
 
 
 class SharedPaths(Step):
@@ -33,11 +34,11 @@ class SharedPaths(Step):
         return [Change("create", f"directory of {self.user}", f"{self.shared}/{path}") for path in self.paths]
 
     def probe(self, host: Host, mark: Mark) -> Finding:
-        """Look for the first path of each; the web root around them is ours, so they are."""
+        """Look for the first path of each; the web root around them says whose they are."""
         for path in self.paths:
             top = f"{self.shared}/{PurePosixPath(path).parts[0]}"
             if host.files.find(top):
-                return Finding("ours", top)
+                return found_inside(host, mark, posixpath.dirname(self.shared), top)
         return ABSENT
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:

@@ -73,3 +73,8 @@ class TlsFiles(Step):
         """Remove both."""
         for file in self._both():
             file.clear(host.files, mark, output)
+
+    def seal(self, host: Host, mark: Mark) -> None:
+        """Change the first line of both."""
+        for file in self._both():
+            file.seal(host.files, mark)

@@ -77,3 +77,8 @@ class VirtualHost(Step):
             if ours and link and link.kind == "link" and link.target in {self._target(), self.path}:
                 host.files.remove(self.enabled)
             self._file().clear(host.files, mark, output)
+
+    def seal(self, host: Host, mark: Mark) -> None:
+        """Change the file's first line, which the web server does not read."""
+        with host.web.writer():
+            self._file().seal(host.files, mark)

@@ -16,6 +16,18 @@ TENANT_DIRECTORIES = ("var/log", "var/tmp", "var/sessions")
 DIRECTORY_MODE = 0o750
 
 
+def marker_in(host: Host, directory: str) -> str:
+    """Return the text of a directory's marker; empty where it has none. A link is none."""
+    path = f"{directory}/{MARKER}"
+    entry = host.files.find(path)
+    return host.files.read(path).decode(errors="replace") if entry and entry.kind == "file" else ""
+
+
+def found_inside(host: Host, mark: Mark, directory: str, path: str) -> Finding:
+    """Judge what lies at `path` by the marker of the directory that it was made in, since it bears none itself."""
+    return Finding(mark.judge(marker_in(host, directory)), path)
+
+
 class WebRoot(Step):
     """The directory `path` with its fixed folders, owned by root and readable by the group."""
 
@@ -41,7 +53,7 @@ class WebRoot(Step):
         entry = host.files.find(self.path)
         if entry is None:
             return Finding("ours", rest[0]) if rest else ABSENT
-        state = mark.judge(self._marker(host)) if entry.kind == "directory" else "foreign"
+        state = mark.judge(marker_in(host, self.path)) if entry.kind == "directory" else "foreign"
         if state == "foreign" and rest:
             return Finding("ours", rest[0])
         return Finding(state, self.path)
@@ -62,7 +74,7 @@ class WebRoot(Step):
     def verify(self, host: Host, mark: Mark) -> Problem | None:
         """Find it with its marker and mode."""
         entry = host.files.find(self.path)
-        if entry and entry.mode == DIRECTORY_MODE and mark.judge(self._marker(host)) == "ours":
+        if entry and entry.mode == DIRECTORY_MODE and mark.judge(marker_in(host, self.path)) == "ours":
             return None
         return Problem(f"The directory {self.path} is not as it was made", f"found {entry}")
 
@@ -75,7 +87,7 @@ class WebRoot(Step):
         gone = mark.discarded(self.path)
         files.remove(gone)
         entry = files.find(self.path)
-        if entry and entry.kind == "directory" and mark.judge(self._marker(host)) != "foreign":
+        if entry and entry.kind == "directory" and mark.judge(marker_in(host, self.path)) != "foreign":
             files.move_new(self.path, gone)
             files.remove(gone)
 
@@ -86,8 +98,3 @@ class WebRoot(Step):
         host.files.remove(staged)
         host.files.create_file(staged, f"{mark.sealed}\n".encode(), Owner(self.root, self.group), MARKER_MODE)
         host.files.replace(staged, marker)
-
-    def _marker(self, host: Host) -> str:
-        marker = f"{self.path}/{MARKER}"
-        entry = host.files.find(marker)
-        return host.files.read(marker).decode(errors="replace") if entry and entry.kind == "file" else ""
