@@ -1,0 +1,1 @@
+"""Brokers: they carry bells, never a job."""

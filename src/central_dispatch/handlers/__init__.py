@@ -1,0 +1,1 @@
+"""One file per kind of job, imported only in a child."""

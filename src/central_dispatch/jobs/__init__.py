@@ -1,0 +1,1 @@
+"""What a job is and how it ends: values, decisions and ports. Pure: no database, broker, process or clock."""

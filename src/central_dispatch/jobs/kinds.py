@@ -1,0 +1,43 @@
+"""The kinds of job: one table. A kind has a queue of the same name. To add one: a handler's file, and a row here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from central_dispatch.jobs.queue_settings import QueueSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind. `handler` is a dotted path `module:function`, imported only in a child.
+
+    The function takes the payload (a mapping) and a `handling.Attempt`, and returns an `Outcome`.
+    """
+
+    name: str
+    handler: str
+    says: str  # one line for people
+    payload_version: int = 1
+    defaults: QueueSettings = field(default_factory=QueueSettings)
+    aliases: tuple[str, ...] = ()
+
+
+_ROWS = (
+    Kind(
+        name="housekeeping",
+        handler="central_dispatch.handlers.housekeeping:handle",
+        says="Removes what has outlived its retention: live changes, looks, reported events, ended jobs",
+        defaults=QueueSettings(concurrency=1, period_s=3600.0, time_limit_s=600.0),
+    ),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ROWS}
+
+
+def _flat(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def find_kind(name: str, kinds: Mapping[str, Kind] = KINDS) -> Kind | None:
+    """Return the kind of that name, written in whichever way the seed's users write it: `recordedit`, `record-edit`."""
+    wanted = _flat(name)
+    return next((kind for kind in kinds.values() if wanted in map(_flat, (kind.name, *kind.aliases))), None)

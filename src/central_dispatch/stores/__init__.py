@@ -1,0 +1,1 @@
+"""The job table in SQL, one file per database, without an ORM."""

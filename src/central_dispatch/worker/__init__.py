@@ -1,0 +1,1 @@
+"""The queue worker: a parent that runs no job code, and the children that do."""
