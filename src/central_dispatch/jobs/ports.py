@@ -65,7 +65,7 @@ class Store(Protocol):
         """Note progress by (job, fence); one with an older fence is passed over."""
 
     def interruptions(self, claims: Collection[tuple[int, int]]) -> list[tuple[int, str]]:
-        """Return (job, by whom) of those (job, fence) pairs that somebody wants interrupted, or that lost their fence."""
+        """Return (job, by whom) of those (job, fence) pairs that are to be interrupted, or lost their fence."""
 
     def next_due(self, queues: Collection[str], now: datetime) -> datetime | None:
         """Return when the next waiting row of these queues is due; None where none waits."""
