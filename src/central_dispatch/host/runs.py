@@ -166,6 +166,8 @@ class Runs:
         running = [one for one in self._held.values() if one.standing == "running" and one.is_look == held.is_look]
         if len(running) >= (LOOKS_AT_ONCE if held.is_look else RUNS_AT_ONCE):
             return
+        if not held.is_look and any(one.instance == held.instance for one in running):
+            return
         others = [one for one in self._held.values() if one.instance == held.instance and one is not held]
         others = [one for one in others if not one.is_look and not (one.is_new and one.standing == "due")]
         if held.is_new and not held.is_look and others:

@@ -250,7 +250,16 @@ class HostWorker:
             self._runs.wait(_TICK_S)
             if may_begin and time.monotonic() - claimed_at >= _ONCE_CLAIM_S:
                 claimed_at = time.monotonic()
-                self._conversation.claim(0)
+                self._claim_meanwhile()
+
+    def _claim_meanwhile(self) -> None:
+        """Fetch wishes while runs are under way; a dispatcher that went away does not end them."""
+        try:
+            self._conversation.claim(0)
+        except Superseded:
+            raise
+        except HostError as error:
+            _log.warning("%s", error.problem)
 
     def _finish(self, finish_s: float) -> None:
         """Let runs under way come to their end, for a while; none is begun."""

@@ -8,25 +8,33 @@ from typing import Any
 
 import pytest
 
-from central_dispatch.host import identity
-from central_dispatch.host.dispatcher_client import Superseded
+from central_dispatch.host import identity, worker
+from central_dispatch.host.dispatcher_client import Away, Superseded
 from central_dispatch.host.journal_file import Begin, JournalFile, Writing
 from central_dispatch.host.reserve import Reserve
 from central_dispatch.host.runs import RUNS_AT_ONCE
 from central_dispatch.host.worker import SUPERSEDED, UNREACHABLE
 from central_dispatch.provisioning.journal import Kind
 from central_dispatch.provisioning.problem import HostError, Problem
+from central_dispatch.provisioning.protocol import Claim, Claimed
 from servers.host_world import Site, broken, down, hex_id, order, plan_of
 
 DEPLOYED = ["begin", "intent", "output", "done", "intent", "output", "done", "commit", "end"]
 
 
-def left_journal(site: Site, number: int, *lines: tuple[Kind, int], machine: str = "") -> None:
+def left_journal(
+    site: Site,
+    number: int,
+    *lines: tuple[Kind, int],
+    machine: str = "",
+    instance: int | None = None,
+    things: tuple[str, ...] = ("one", "two"),
+) -> None:
     """Leave what a killed host worker leaves: a run with these lines and no end."""
-    given = order(number)
+    given = order(number, instance=instance)
     directory = site.state / "journal"
     directory.mkdir(exist_ok=True)
-    plan = plan_of(given.spec.name, given.spec.id, "one", "two")
+    plan = plan_of(given.spec.name, given.spec.id, *things)
     begin = Begin(given.run, machine or identity.machine_id(site.state), 1, plan)
     journal = JournalFile.create(directory / f"{given.run}.jsonl", begin, Writing(Reserve(site.state / "reserve")))
     for kind, step in lines:
@@ -405,6 +413,48 @@ def test_once_recovers_also_while_the_dispatcher_is_away_and_says_so(site: Site)
     site.dispatcher.set_away(False)
     assert site.once().code == 0
     assert site.dispatcher.kinds(1)[-1] == "end"
+
+
+def test_once_carries_a_long_run_to_its_end_though_the_dispatcher_went_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_ONCE_CLAIM_S", 0.0)
+    refused = threading.Event()
+    real = site.dispatcher.claim
+
+    def claim(message: Claim) -> Claimed:
+        try:
+            return real(message)
+        except Away:
+            refused.set()
+            raise
+
+    def away() -> None:
+        site.dispatcher.set_away(True)
+        assert refused.wait(20)
+
+    monkeypatch.setattr(site.dispatcher, "claim", claim)
+    site.world.hooks["do", "site1-1"] = away
+    site.dispatcher.give(order(1))
+    site.once()
+    assert set(site.world.things) == {"site1-1", "site1-2"}
+
+
+def test_two_left_runs_of_one_instance_never_run_at_once(site: Site) -> None:
+    gate = Gate()
+    for number, thing in ((1, "one"), (2, "two")):
+        left_journal(site, number, ("intent", 0), instance=1, things=(thing,))
+        site.world.things[thing] = f"central-dispatch instance={order(1).spec.id} run={hex_id(number)}"
+    site.world.hooks["clear", "one"] = gate
+    site.dispatcher.give(order(3))
+    site.start()
+    assert gate.reached.wait(20)
+    beats = len(site.dispatcher.beats)
+    site.dispatcher.await_that(lambda: len(site.dispatcher.beats) > beats + 2)
+    assert "two" in site.world.things
+    gate.opened.set()
+    site.dispatcher.await_kind(2, "end")
+    assert not {"one", "two"} & set(site.world.things)
 
 
 def test_a_damaged_journal_is_left_alone_and_reported(site: Site) -> None:
