@@ -28,8 +28,24 @@ def dispatcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dispatcher]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser process for all tests."""
+def prepared(dispatcher: Dispatcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ScriptedHost]]:
+    """The administrator's session as a file, and a worker `web-1` that is enrolled and stays online."""
+    state = tmp_path_factory.mktemp("session") / "administrator.json"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM)
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        sign_in(page, dispatcher)
+        context.storage_state(path=state)
+        host = add_worker(page, dispatcher, "web-1")
+        browser.close()
+    with beating(host):
+        yield state, host
+
+
+@pytest.fixture(scope="module")
+def chromium(prepared: object) -> Iterator[Browser]:  # noqa: ARG001 it needs a browser of its own, before this one
+    """One browser process for a module's tests. Not for the session: its event loop would be in Django's way."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
         yield browser
@@ -37,14 +53,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def signed_in(dispatcher: Dispatcher, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The administrator's session as a file, so that each test need not sign in anew."""
-    path = tmp_path_factory.mktemp("session") / "administrator.json"
-    context = chromium.new_context(ignore_https_errors=True)
-    sign_in(context.new_page(), dispatcher)
-    context.storage_state(path=path)
-    context.close()
-    return path
+def signed_in(prepared: tuple[Path, ScriptedHost]) -> Path:
+    """The administrator's session, so that each test need not sign in anew."""
+    return prepared[0]
+
+
+@pytest.fixture(scope="session")
+def host(prepared: tuple[Path, ScriptedHost]) -> ScriptedHost:
+    """The host of the worker `web-1`."""
+    return prepared[1]
 
 
 @pytest.fixture
@@ -74,16 +91,6 @@ def page(new_context: Callable[..., BrowserContext], signed_in: Path) -> Iterato
     # The browser logs answers such as 422, and htmx a request that was replaced or cut off: no fault of the page.
     harmless = ("responded with a status of", "htmx:afterRequest", "htmx:sendAbort", "htmx:sendError", "net::ERR_")
     assert [line for line in complaints if not any(words in line for words in harmless)] == []
-
-
-@pytest.fixture(scope="session")
-def host(dispatcher: Dispatcher, chromium: Browser, signed_in: Path) -> Iterator[ScriptedHost]:
-    """A worker `web-1` that is enrolled and stays online."""
-    context = chromium.new_context(ignore_https_errors=True, storage_state=signed_in)
-    made = add_worker(context.new_page(), dispatcher, "web-1")
-    context.close()
-    with beating(made):
-        yield made
 
 
 @pytest.fixture

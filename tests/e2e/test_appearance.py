@@ -51,15 +51,16 @@ def addresses(dispatcher: Dispatcher, host: ScriptedHost, chromium: object, sign
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "size"), [("light", WIDE), ("dark", WIDE), ("light", PHONE)])
 def test_every_page_passes_axe(
     new_context: Callable[..., BrowserContext],
     signed_in: Path,
     dispatcher: Dispatcher,
     addresses: list[str],
     scheme: str,
+    size: dict[str, int],
 ) -> None:
-    page = new_context(storage_state=signed_in, color_scheme=scheme).new_page()
+    page = new_context(storage_state=signed_in, color_scheme=scheme, viewport=size).new_page()
     found = []
     for address in addresses:
         page.goto(dispatcher.url + address)

@@ -53,6 +53,8 @@ def test_every_error_stands_at_its_field_and_nothing_typed_is_lost(
     page.get_by_role("button", name="Save as draft").click()
     for field in ("name", "hostnames", "admin_email"):
         expect(page.locator(f"#id_{field}-error")).to_be_visible()
+    # What followed from the bad name is not blamed as well.
+    expect(page.locator("#id_web_root-error, #id_database-error, #id_database_user-error")).to_have_count(0)
     expect(page.locator("#form-errors")).to_be_focused()
     expect(page.get_by_label("Name", exact=True)).to_have_value("Bad Name")
     expect(page.get_by_label("Private key (PEM, without a passphrase)", exact=True)).to_have_value(key.read_text())

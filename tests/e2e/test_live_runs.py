@@ -2,7 +2,7 @@ import re
 
 import pytest
 from acts import create, deploy, fail, get_stuck, succeed
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from running_dispatcher import Dispatcher
 from scripted_host import ScriptedHost, ScriptedRun
 
@@ -217,3 +217,17 @@ def test_what_is_selected_and_scrolled_stays_while_output_streams(
     expect(output).to_contain_text("not followed")
     assert output.evaluate("one => one.scrollTop") == 40
     assert page.evaluate("String(getSelection())") == "line 0"
+
+
+def test_what_changed_before_the_stream_opened_is_seen_as_it_opens(
+    page: Page, dispatcher: Dispatcher, host: ScriptedHost, instance: str
+) -> None:
+    page.add_init_script("const every = setInterval; window.setInterval = (act, ms) => ms < 15000 && every(act, ms);")
+    held: list[Route] = []
+    page.route(re.compile(r"/live\?"), held.append)
+    run = press_deploy(page, dispatcher, host, instance)
+    run.begin()
+    run.step(0)
+    page.wait_for_function("true")  # lets the held request arrive here
+    held[-1].continue_()
+    expect(page.locator("#step-steps-0")).to_have_class("step fold-step done")

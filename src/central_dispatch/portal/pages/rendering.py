@@ -63,9 +63,12 @@ def place_problems(form: forms.Form, problems: Sequence[Problem]) -> None:
 
 
 def summary_of(form: forms.Form) -> list[dict[str, str]]:
-    """Return every error with its field's label and id, for the summary above the form."""
+    """Return every error with its field's label and id, in the form's order, for the summary above it."""
     found = []
-    for name, errors in form.errors.items():
+    places = list(form.fields)
+    for name, errors in sorted(
+        form.errors.items(), key=lambda item: places.index(item[0]) if item[0] in places else -1
+    ):
         bound = form[name] if name in form.fields else None
         place = {"id": bound.auto_id, "label": str(bound.label)} if bound else {"id": "", "label": ""}
         found += [{**place, "error": str(error)} for error in errors]

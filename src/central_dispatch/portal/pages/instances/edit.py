@@ -1,5 +1,6 @@
 """Creating and changing a managed instance."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -53,7 +54,7 @@ def _form_page(request: HttpRequest, instance: Instance | None) -> HttpResponse:
         if isinstance(answer, Instance):
             return _next(request, answer)
         raise_if_hidden(answer)
-        place_problems(form, _at_choice(form, answer.problems))
+        place_problems(form, _placed(form, answer.problems))
     return _show(request, form, chosen, instance, status=422)
 
 
@@ -93,14 +94,27 @@ def _values(request: HttpRequest, instance: Instance | None, chosen: Worker | No
     }
 
 
-def _at_choice(form: InstanceFields, problems: tuple[Problem, ...]) -> list[Problem]:
-    """Put what is wrong with the default certificate at the choice: the certificate's own field is not shown then."""
-    if form.cleaned_data.get("own_certificate") == "1":
-        return list(problems)
+def _placed(form: InstanceFields, problems: tuple[Problem, ...]) -> list[Problem]:
+    """Return the problems at the fields where they can be mended, each once."""
     return [
-        Problem(one.what, one.why, one.mend, "own_certificate") if one.field == "certificate" else one
+        _at_choice(form, one)
         for one in problems
+        if not _is_echo(form, one.field, bad_name=any(other.field == "name" for other in problems))
     ]
+
+
+def _at_choice(form: InstanceFields, problem: Problem) -> Problem:
+    """Put what is wrong with the default certificate at the choice: the certificate's own field is not shown then."""
+    own = form.cleaned_data.get("own_certificate") == "1"
+    return problem if own or problem.field != "certificate" else replace(problem, field="own_certificate")
+
+
+def _is_echo(form: InstanceFields, field: str, *, bad_name: bool) -> bool:
+    """Say whether a field is wrong only because it was filled from a wrong name."""
+    if not bad_name or field not in {"web_root", "database", "database_user"}:
+        return False
+    name = form.cleaned_data["name"].strip().lower()
+    return form.cleaned_data[field].strip() in {"", name, name.replace("-", "_")}
 
 
 def _show(

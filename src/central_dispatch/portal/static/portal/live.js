@@ -106,6 +106,8 @@
     hush();
     heard = query;
     stream = new EventSource(`/live?${query}`);
+    // Hints count from here on: what changed since the page was made, or while the line was cut, is looked for once.
+    stream.addEventListener("open", () => regions().forEach(look));
     stream.addEventListener("change", (event) => {
       regions().filter((region) => topicsOf(region).includes(event.data)).forEach(look);
     });
