@@ -16,7 +16,9 @@ COMMANDS = {
     "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),
     "serve": (f"{_CLI}.serve:serve", "Run the dispatcher alone: portal, API, host API."),
     "source": (f"{_CLI}.source:source", "The sources of portal code on this host."),
+    "token": (f"{_CLI}.token:token", "Tokens of programs that use the API."),
     "up": (f"{_CLI}.up:up", "Run everything on this one machine."),
+    "user": (f"{_CLI}.user:user", "People who may log in to the portal: add, role, password."),
     "worker": (f"{_CLI}.worker:worker", "Workers: add, invite, revoke; and this host's own."),
 }
 

@@ -1,8 +1,9 @@
 from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.accounts.models import User
-from central_dispatch.portal.accounts.people import NewPassword, add_person, new_password, set_role
+from central_dispatch.portal.accounts.people import NewPassword, add_person, new_password, remove_person, set_role
 from central_dispatch.portal.audit.models import AuditEntry
+from dispatchers import fleet
 
 
 def test_a_person_gets_a_generated_password_that_is_stored_nowhere(administrator: Actor) -> None:
@@ -46,6 +47,32 @@ def test_only_administrators_look_after_accounts(administrator: Actor) -> None:
         add_person(operator, "eve", Role.ADMINISTRATOR),
         new_password(operator, "administrator"),
         set_role(operator, "ada", Role.ADMINISTRATOR),
+        remove_person(operator, "administrator"),
     ):
         assert isinstance(answer, Refused)
         assert answer.kind == "forbidden"
+
+
+def test_a_password_that_is_given_has_to_be_good(administrator: Actor) -> None:
+    made = add_person(administrator, "ada", Role.OPERATOR, "correct horse battery")
+    assert isinstance(made, NewPassword)
+    for bad in ("", "short", "password1234", "ada@example"):
+        refused = new_password(administrator, "ada", bad)
+        assert isinstance(refused, Refused), bad
+        assert {problem.field for problem in refused.problems} == {"password"}
+    assert User.objects.get(username="ada").check_password("correct horse battery")
+
+
+def test_removing_a_person_opens_no_worker_to_others(administrator: Actor) -> None:
+    """An empty list of users means that every operator may use the worker."""
+    for name in ("ada", "bob"):
+        add_person(administrator, name, Role.OPERATOR)
+    ada, bob = User.objects.get(username="ada"), User.objects.get(username="bob")
+    worker, _ = fleet.enrolled(administrator)
+    worker.allowed_users.set([ada])
+    refused = remove_person(administrator, "ada")
+    assert isinstance(refused, Refused)
+    assert worker.name in refused.problems[0].what
+    worker.allowed_users.set([ada, bob])
+    assert isinstance(remove_person(administrator, "ada"), User)
+    assert list(worker.allowed_users.all()) == [bob]

@@ -1,0 +1,113 @@
+"""`user`: who may log in to the portal."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from central_dispatch.cli import passwords, screen
+
+if TYPE_CHECKING:
+    from central_dispatch.portal.accounts.models import User
+    from central_dispatch.portal.accounts.people import NewPassword
+
+_ROLES = click.Choice(["viewer", "operator", "administrator"])
+_FROM_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of generating one."
+)
+
+
+@click.group()
+def user() -> None:
+    """People who may log in: a viewer looks, an operator deploys, an administrator does everything."""
+
+
+@user.command("list")
+@screen.command
+def list_users() -> None:
+    """List the accounts."""
+    from central_dispatch.cli import dispatcher  # noqa: F401 makes Django ready
+    from central_dispatch.portal.accounts.models import User
+
+    columns = {"username": "Name", "role": "Role", "last_login": "Last login", "tokens": "Tokens"}
+    screen.rows([to_json(one) for one in User.objects.order_by("username")], columns, "There is no account.")
+
+
+@user.command("add")
+@screen.command
+@click.argument("username")
+@click.option("--role", type=_ROLES, default="viewer", show_default=True, help="What the person may do.")
+@_FROM_STDIN
+def add_user(username: str, role: str, *, password_stdin: bool) -> None:
+    """Add a person. The password is generated and shown once."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.actor import Role
+    from central_dispatch.portal.accounts import people
+
+    password = passwords.given(from_stdin=password_stdin)
+    answer = people.add_person(dispatcher.actor(), username, Role(role), password)
+    _show(dispatcher.granted(answer), generated=password is None)
+
+
+@user.command("password")
+@screen.command
+@click.argument("username")
+@_FROM_STDIN
+def new_password(username: str, *, password_stdin: bool) -> None:
+    """Give a person a new password, generated and shown once. Their sessions end."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.portal.accounts import people
+
+    password = passwords.given(from_stdin=password_stdin)
+    answer = people.new_password(dispatcher.actor(), username, password)
+    _show(dispatcher.granted(answer), generated=password is None)
+
+
+@user.command("role")
+@screen.command
+@click.argument("username")
+@click.argument("role", type=_ROLES)
+def set_role(username: str, role: str) -> None:
+    """Give a person another role. There is always an administrator."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.actor import Role
+    from central_dispatch.portal.accounts import people
+
+    changed = dispatcher.granted(people.set_role(dispatcher.actor(), username, Role(role)))
+    screen.say(to_json(changed), f"{changed.username} is {changed.role} now.")
+
+
+@user.command("remove")
+@screen.command
+@click.argument("username")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove_user(username: str, *, yes: bool) -> None:
+    """Remove a person. Their sessions and tokens end; the audit trail keeps the name."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.portal.accounts import people
+
+    if not yes:
+        click.confirm(f"Remove {username} and their tokens for good?", abort=True, err=True)
+    removed = dispatcher.granted(people.remove_person(dispatcher.actor(), username))
+    screen.say({"username": removed.username, "removed": True}, f"{removed.username} is removed.")
+
+
+def _show(made: "NewPassword", *, generated: bool) -> None:
+    value = to_json(made.user)
+    if not generated:
+        screen.say(value, f"{made.user.username} ({made.user.role}) has the password that was given.")
+        return
+    sentence = f"{made.user.username} ({made.user.role}), password: {made.password}   (shown only now)"
+    screen.say({**value, "password": made.password}, sentence)
+
+
+def to_json(one: "User") -> dict[str, Any]:
+    """Return an account as `--json` prints it."""
+    from django.utils import timezone
+
+    now = timezone.now()
+    return {
+        "username": one.username,
+        "role": one.role,
+        "last_login": one.last_login.isoformat(timespec="seconds") if one.last_login else None,
+        "tokens": sum(token.is_valid(now) for token in one.api_tokens.all()),
+    }

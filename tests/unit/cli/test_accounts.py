@@ -1,0 +1,108 @@
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from central_dispatch import cli
+from central_dispatch.cli import exit_codes, main
+from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.portal.accounts.models import ApiToken, User
+from central_dispatch.portal.accounts.tokens import actor_by_token
+from central_dispatch.portal.audit.models import AuditEntry
+from central_dispatch.portal.home import dispatcher_directory, write_private
+
+
+def call(*arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(main, [*arguments], input=stdin)
+
+
+def answered(*arguments: str, stdin: str = "") -> Any:
+    done = call(*arguments, "--json", stdin=stdin)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _dispatcher(administrator: Actor) -> Iterator[None]:  # noqa: ARG001 it must be there
+    """A dispatcher to talk to; tests after these find none again, since that is looked at once per process."""
+    write_private(dispatcher_directory() / "secret-key", b"k")
+    yield
+    sys.modules.pop("central_dispatch.cli.dispatcher", None)
+    vars(cli).pop("dispatcher", None)
+
+
+def test_a_person_who_is_added_logs_in_with_the_password_that_is_shown_once() -> None:
+    made = answered("user", "add", "ada", "--role", "operator")
+    user = User.objects.get(username="ada")
+    assert user.as_role() is Role.OPERATOR
+    assert user.check_password(made["password"])
+    assert made["password"] not in call("user", "list").output
+    assert AuditEntry.objects.filter(what="account.create", via="cli", title="ada").exists()
+
+
+def test_a_password_is_taken_from_standard_input_and_not_shown() -> None:
+    done = call("user", "add", "ada", "--password-stdin", stdin="correct horse battery\n")
+    assert done.exit_code == 0, done.output
+    assert "correct horse" not in done.output
+    assert User.objects.get(username="ada").check_password("correct horse battery")
+    call("user", "password", "ada", "--password-stdin", stdin="another correct horse\r\n")
+    assert User.objects.get(username="ada").check_password("another correct horse")
+
+
+@pytest.mark.parametrize("given", ["", "\n", "short\n", "password1234\n", "x" * 5000])
+def test_a_password_that_is_no_good_is_refused_by_its_field_and_changes_nothing(given: str) -> None:
+    done = call("user", "add", "ada", "--password-stdin", stdin=given)
+    assert done.exit_code == exit_codes.FAILED
+    assert done.stderr.startswith("password: ")
+    assert not User.objects.filter(username="ada").exists()
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    assert call("user", "add", "ada", "--password", "correct horse battery").exit_code == exit_codes.USAGE
+
+
+def test_a_role_is_changed_and_the_last_administrator_stays() -> None:
+    answered("user", "add", "ada")
+    assert answered("user", "role", "ada", "operator")["role"] == "operator"
+    for arguments in (("role", "administrator", "viewer"), ("remove", "administrator", "--yes")):
+        done = call("user", *arguments)
+        assert done.exit_code == exit_codes.FAILED
+        assert "last administrator" in done.stderr
+    assert call("user", "role", "eve", "viewer").exit_code == exit_codes.NOT_FOUND
+
+
+def test_a_person_is_removed_with_their_tokens_after_a_question() -> None:
+    answered("user", "add", "ada")
+    token = answered("token", "create", "ci", "--user", "ada")["token"]
+    assert call("user", "remove", "ada", stdin="n\n").exit_code == exit_codes.FAILED
+    assert actor_by_token(token, "192.0.2.1")
+    assert call("user", "remove", "ada", stdin="y\n").exit_code == 0
+    assert actor_by_token(token, "192.0.2.1") is None
+    assert not User.objects.filter(username="ada").exists()
+    assert AuditEntry.objects.filter(what="account.remove", title="ada").exists()
+
+
+def test_a_token_opens_what_its_role_may_until_it_is_revoked() -> None:
+    answered("user", "add", "ada", "--role", "operator")
+    made = answered("token", "create", "ci", "--user", "ada", "--role", "operator", "--days", "7")
+    actor = actor_by_token(made["token"], "192.0.2.1")
+    assert actor
+    assert (actor.name, actor.role) == ("ada", Role.OPERATOR)
+    (listed,) = answered("token", "list", "--user", "ada")
+    assert "token" not in listed
+    assert listed["state"] == "valid"
+    assert answered("token", "revoke", str(made["id"]))["state"] == "revoked"
+    assert actor_by_token(made["token"], "192.0.2.1") is None
+    assert call("token", "revoke", "999999").exit_code == exit_codes.NOT_FOUND
+
+
+def test_a_token_is_never_mightier_than_its_owner() -> None:
+    answered("user", "add", "ada")
+    refused = call("token", "create", "ci", "--user", "ada", "--role", "administrator")
+    assert refused.exit_code == exit_codes.FAILED
+    assert "at most viewer" in refused.stderr
+    assert call("token", "create", "ci", "--user", "nobody").exit_code == exit_codes.NOT_FOUND
+    assert not ApiToken.objects.exists()
