@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from central_dispatch.host.planner import Planner
+from central_dispatch.host.planner import Planned, Planner
 from central_dispatch.host.prepare import prepare
 from central_dispatch.host.site import Choices, site_of
 from central_dispatch.platforms.files import PosixFiles
@@ -71,21 +71,20 @@ def test_red_hats_layout_has_its_vhosts_live_in_conf_d_and_labels_each_new_path(
     assert difference(before, fingerprint(rig.sandbox)) == []
 
 
-def test_the_vhost_for_apache_2_2_is_understood_and_serves(rig: HostRig) -> None:
+def test_the_vhost_for_apache_2_2_is_understood_by_a_server_that_knows_its_words(rig: HostRig, passable: Path) -> None:
     site: Site = replace(site_of(rig.host, rig.sandbox.layout, choices_of(rig)), web_server_version=(2, 2))
     rig.planner = Planner(rig.host, site, str(rig.sandbox.sources_directory))
-    spec = rig.spec("old", "static", "1")
-    saga = rig.begin("deploy", spec)
-    vhost = next(step for step in saga.state.plan.steps if isinstance(step, VirtualHost))
-    # mod_access_compat lets a 2.4 server read the words of 2.2.
+    _, planned = rig.plan("plan", rig.spec("old", "static", "1"))
+    assert isinstance(planned, Planned), planned
+    vhost = next(step for step in planned.plan.steps if isinstance(step, VirtualHost))
     assert "Order allow,deny" in vhost.text
     assert "Require all" not in vhost.text
-    assert saga.carry_on() == "committed", saga.state.backing_out
-    try:
-        assert rig.get(spec.hostnames[0], "/")[0] == 200
-        assert rig.get(spec.hostnames[0], "/.central-dispatch")[0] == 403
-    finally:
-        assert rig.delete(spec) == "committed"
+    # The directories that it names exist only in a deployment; mod_access_compat lets a 2.4 server read its words.
+    candidate = passable / "old.conf"
+    candidate.write_text(vhost.text.replace(f"{rig.sandbox.layout.install_path}/old/log", str(passable)))
+    assert rig.host.web.test(str(candidate)) is None
+    candidate.write_text(candidate.read_text().replace("Order allow,deny", "Order allow,never"))
+    assert rig.host.web.test(str(candidate)) is not None
 
 
 def choices_of(rig: HostRig) -> Choices:
@@ -180,3 +179,19 @@ def test_a_preparation_that_fails_leaves_the_tree_as_it_was(rig: HostRig, bare: 
     assert saga.state.backing_out is not None
     assert "NoSuchDirective" in saga.state.backing_out.why
     assert bare.listing() == before
+
+
+def test_the_default_certificate_may_be_a_link_as_certbot_lays_them(rig: HostRig, passable: Path) -> None:
+    live, archive = passable / "live", passable / "archive"
+    live.mkdir()
+    archive.mkdir()
+    for name, source in (("cert", rig.sandbox.certificate), ("key", rig.sandbox.key)):
+        shutil.copy(source, archive / f"{name}1.pem")
+        (live / f"{name}.pem").symlink_to(f"../archive/{name}1.pem")
+    choices = replace(choices_of(rig), default_certificate=f"{live}/cert.pem", default_key=f"{live}/key.pem")
+    site = site_of(rig.host, rig.sandbox.layout, choices)
+    rig.planner = Planner(rig.host, site, str(rig.sandbox.sources_directory))
+    spec = rig.spec("linked", "static", "1")
+    assert rig.deploy(spec) == "committed"
+    assert rig.get(spec.hostnames[0], "/")[0] == 200
+    assert rig.delete(spec) == "committed"

@@ -3,6 +3,7 @@
 A plan is only made when nothing stands against it; else the list of problems names each field and its mend.
 """
 
+import posixpath
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from central_dispatch.provisioning.plans import (
     own_certificate_paths,
     secrets_of,
 )
-from central_dispatch.provisioning.ports import Host
+from central_dispatch.provisioning.ports import Files, Host
 from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
 from central_dispatch.provisioning.protocol import Item, Order
 from central_dispatch.provisioning.site import CertificateFiles, Site
@@ -33,7 +34,7 @@ from central_dispatch.provisioning.steps.archive import Archive
 
 # What a deployment needs beside its code: configuration, logs, the database's first tables, room to back out.
 SPARE_BYTES = 64 << 20
-MARIADB_SINCE = "MariaDB 10.5"
+_MOST_LINKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Planner:
             if default is None:
                 mend = "Upload one for the instance, or set default_certificate on the host."
                 return Problem("the host has no default certificate", "", mend, "certificate")
-            loaded = read_certificate(self._host.files.read(default.certificate).decode())
+            loaded = read_certificate(self._host.files.read(_led(self._host.files, default.certificate)).decode())
             if isinstance(loaded, Problem):
                 return Problem(f"the host's default certificate {default.certificate} is unreadable", str(loaded))
             read = loaded
@@ -236,3 +237,13 @@ class Planner:
         except Unavailable:
             # It is asked again when its turn comes; the archive of what cannot be reached fails then, and says so.
             return True
+
+
+def _led(files: Files, path: str) -> str:
+    """Return where links lead from a path of the host's own settings: certbot's live directory holds nothing else."""
+    for _ in range(_MOST_LINKS):
+        entry = files.find(path)
+        if entry is None or entry.kind != "link":
+            break
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target))
+    return path
