@@ -188,12 +188,21 @@ class Planner:
             if default is None:
                 mend = "Upload one for the instance, or set default_certificate on the host."
                 return Problem("the host has no default certificate", "", mend, "certificate")
-            loaded = read_certificate(self._host.files.read(_led(self._host.files, default.certificate)).decode())
+            loaded = self._default(default.certificate)
             if isinstance(loaded, Problem):
-                return Problem(f"the host's default certificate {default.certificate} is unreadable", str(loaded))
+                what, mend = f"the host's default certificate {default.certificate} is unreadable", "Put it in place."
+                return Problem(what, str(loaded), mend, "certificate")
             read = loaded
             found = CertificateFiles(default.certificate, default.key, default.chain, read.fingerprint, read.names)
         return self._covering(read, found, spec)
+
+    def _default(self, path: str) -> Certificate | Problem:
+        try:
+            return read_certificate(self._host.files.read(_led(self._host.files, path)).decode())
+        except HostError as error:
+            return error.problem
+        except UnicodeDecodeError:
+            return Problem("it is not PEM text")
 
     def _covering(self, read: Certificate, found: CertificateFiles, spec: InstanceSpec) -> CertificateFiles | Problem:
         uncovered = [hostname for hostname in spec.hostnames if not read.covers(hostname)]

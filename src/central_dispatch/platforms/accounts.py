@@ -119,9 +119,9 @@ class LinuxAccounts:
             _demand(self._run(["groupdel", name]), f"Cannot delete the group {name}")
 
     def _run(self, argv: list[str]) -> commands.Ended:
-        ended = commands.run(argv)
+        ended = commands.run(argv, changing=True)
         if ended.code and "lock" in ended.err and self._free_stale_locks():
-            ended = commands.run(argv)
+            ended = commands.run(argv, changing=True)
         return ended
 
     def _free_stale_locks(self) -> bool:

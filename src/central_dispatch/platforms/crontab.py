@@ -33,9 +33,9 @@ class Crontab:
             return
         if table.strip():
             text = table if table.endswith("\n") else f"{table}\n"
-            ended = commands.run([*argv, "-"], stdin=text)
+            ended = commands.run([*argv, "-"], stdin=text, changing=True)
         else:
-            ended = commands.run([*argv, "-r"])
+            ended = commands.run([*argv, "-r"], changing=True)
             if ended.err.lower().startswith("no crontab for"):
                 return
         self._demand(ended, f"Cannot write the crontab of {user}")

@@ -5,6 +5,7 @@ import os
 import pwd
 from pathlib import Path
 
+from central_dispatch.platforms import commands
 from central_dispatch.platforms.accounts import LinuxAccounts, SingleUserAccounts
 from central_dispatch.platforms.apache import Apache
 from central_dispatch.platforms.crontab import Crontab
@@ -30,8 +31,10 @@ def build_host(layout: Layout, *, vault: Vault, state_directory: str, database: 
     """Return the ports of this machine.
 
     `state_directory` exists and only root (or who we are) can change it: the highest user number handed
-    out, the web server's lock, the note of an owed reload, and kept services live there.
+    out, the web server's lock, the note of an owed reload, and kept services live there. Waits for commands that
+    a killed host worker left at work: what they change could not be seen yet.
     """
+    commands.await_leftovers()
     files = PosixFiles(layout.relabel_argv)
     accounts: Accounts = SingleUserAccounts()
     if os.geteuid() == 0:

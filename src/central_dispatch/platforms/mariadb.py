@@ -93,6 +93,7 @@ class MariaDb:
             marks = self._query(tables_with_marks("TABLE_COMMENT"), name, MARK_TABLE)
             comment = marks[0][0] if marks else ""
         if not rows:
+            self._demand_quiet(f"CREATE DATABASE {quoted(name)}")
             return None
         ((tables,),) = self._query(
             "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME <> %s",
@@ -124,7 +125,10 @@ class MariaDb:
 
     def user_exists(self, user: str) -> bool:
         """See `ports.Databases`."""
-        return bool(self._account_hosts(user))
+        if self._account_hosts(user):
+            return True
+        self._demand_quiet(f"CREATE USER '{user}'@")
+        return False
 
     def create_user(self, user: str, password: str) -> None:
         """See `ports.Databases`. All accounts of the user in one statement."""
@@ -212,6 +216,15 @@ class MariaDb:
 
     def _account_hosts(self, user: str) -> list[str]:
         return [str(host) for (host,) in self._query("SELECT Host FROM mysql.user WHERE User = %s", user)]
+
+    def _demand_quiet(self, statement: str) -> None:
+        """Raise `Unavailable` while a statement of a killed host worker may still come into effect: it waits for a lock."""
+        sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND LEFT(INFO, %s) = %s"
+        if rows := self._query(sql, str(len(statement)), statement):
+            why = f"connection {rows[0][0]} executes {statement}"
+            raise Unavailable(
+                Problem("The database server is busy with an earlier statement", why, "Look what it waits for.")
+            )
 
     def _query(self, sql: str, *values: str) -> tuple[tuple[Any, ...], ...]:
         with self._cursor("Cannot ask the database server") as cursor:

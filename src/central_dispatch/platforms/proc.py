@@ -77,6 +77,16 @@ def has_variable(pid: int, assignment: str) -> bool:
         return False
 
 
+def variable(pid: int, name: str) -> str:
+    """Return the value that the process was started with in its environment; empty where it has none."""
+    try:
+        lines = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    found = [line for line in lines if line.startswith(name.encode() + b"=")]
+    return found[0].partition(b"=")[2].decode("utf-8", "replace") if found else ""
+
+
 def with_arguments(*wanted: str) -> list[Process]:
     """Return the living processes whose argument list has all of these."""
     return [found for found in processes() if set(wanted) <= _arguments(found.pid)]

@@ -163,6 +163,7 @@ class Told:
         self._lines = 0
         self._bytes = 0
         self._cut = False
+        self._overlong = False
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
 
@@ -173,10 +174,19 @@ class Told:
             return
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
-            self._tell(line)
-        if len(self._rest) > _LINE_BYTES:
-            self._tell(self._rest)
+            if not self._overlong:
+                self._tell(line)
+            self._overlong = False
+        if self._overlong:
+            self._bytes += len(self._rest)
             self._rest = b""
+            if self._bytes >= _MAX_BYTES:
+                self._tell(b"")
+        elif len(self._rest) > _LINE_BYTES:
+            # The rest of this line is dropped: a piece of it could begin in the middle of a secret, which nobody
+            # would know for one.
+            self._tell(self._rest)
+            self._rest, self._overlong = b"", True
 
     def finish(self) -> None:
         """Hand over a last line without an end."""

@@ -9,6 +9,8 @@ from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.step import Act, Change, Output
 from central_dispatch.provisioning.steps.application import Application
 
+SHOWN_CHARACTERS = 500
+
 
 class Install(Act):
     """An act: what it makes lies in the instance's own database and shared directories, which are undone whole."""
@@ -46,8 +48,10 @@ class Install(Act):
             why, mend = f"it ran longer than {self.timeout_s:g} s and was ended", "Raise its timeout_s in the manifest."
         else:
             why, mend = f"exit code {completed.exit_code}", "Its output says more; correct the portal and deploy again."
-        last = completed.tail.strip().splitlines()[-1:] or [""]
-        return Problem(f"The install command failed: {' '.join(self.argv)}", f"{why}; last line: {last[0]}", mend)
+        # Masked before it is cut: of a secret that is cut in two, nobody would know the half.
+        told = host.vault.mask(mark.instance, completed.tail).strip().splitlines() or [""]
+        last = told[-1][-SHOWN_CHARACTERS:]
+        return Problem(f"The install command failed: {' '.join(self.argv)}", f"{why}; last line: {last}", mend)
 
     def clear(self, host: Host, mark: Mark, output: Output) -> None:
         """End what of it is still running."""
