@@ -218,7 +218,7 @@ class MariaDb:
         return [str(host) for (host,) in self._query("SELECT Host FROM mysql.user WHERE User = %s", user)]
 
     def _demand_quiet(self, statement: str) -> None:
-        """Raise `Unavailable` while a statement of a killed host worker may still come into effect: it waits for a lock."""
+        """Raise `Unavailable` while a killed host worker's statement waits for a lock: it may still take effect."""
         sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND LEFT(INFO, %s) = %s"
         if rows := self._query(sql, str(len(statement)), statement):
             why = f"connection {rows[0][0]} executes {statement}"
