@@ -17,7 +17,7 @@ from central_dispatch.host.site import Choices, site_of
 from central_dispatch.platforms.files import PosixFiles
 from central_dispatch.platforms.layouts import DEBIAN, RED_HAT, Layout
 from central_dispatch.platforms.linux import build_host
-from central_dispatch.platforms.mariadb import DatabaseAccess
+from central_dispatch.platforms.mariadb import DatabaseAccess, MariaDb
 from central_dispatch.platforms.sandbox import Sandbox
 from central_dispatch.provisioning.plan import Plan
 from central_dispatch.provisioning.ports import Host
@@ -195,3 +195,13 @@ def test_the_default_certificate_may_be_a_link_as_certbot_lays_them(rig: HostRig
     assert rig.deploy(spec) == "committed"
     assert rig.get(spec.hostnames[0], "/")[0] == 200
     assert rig.delete(spec) == "committed"
+
+
+def test_a_host_without_a_database_server_carries_and_deletes_a_static_site(rig: HostRig, passable: Path) -> None:
+    rig.host = replace(rig.host, databases=MariaDb(DatabaseAccess(socket=f"{passable}/nobody-listens.sock")))
+    rig.planner = planner_for(rig, rig.sandbox.layout)
+    before = fingerprint(rig.sandbox)
+    spec = rig.spec("plain", "static", "1")
+    assert rig.deploy(spec) == "committed"
+    assert rig.delete(spec) == "committed"
+    assert difference(before, fingerprint(rig.sandbox)) == []

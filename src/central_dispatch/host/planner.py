@@ -11,26 +11,21 @@ from datetime import UTC, datetime
 
 from central_dispatch.host.catalogue import Release, find_release
 from central_dispatch.provisioning.certificate import Certificate, read_certificate
+from central_dispatch.provisioning.ingredients import Ingredients, own_certificate_paths
 from central_dispatch.provisioning.manifest import Health, Manifest
 from central_dispatch.provisioning.mark import Mark
 from central_dispatch.provisioning.names import unix_user_for
 from central_dispatch.provisioning.plan import Plan
-from central_dispatch.provisioning.plans import (
-    Ingredients,
-    clearance,
-    deletion,
-    deployment,
-    made_by,
-    own_certificate_paths,
-    secrets_of,
-)
+from central_dispatch.provisioning.plans import deployment, secrets_of
 from central_dispatch.provisioning.ports import Files, Host
 from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
 from central_dispatch.provisioning.protocol import Item, Order
+from central_dispatch.provisioning.removals import clearance, deletion, made_by
 from central_dispatch.provisioning.site import CertificateFiles, Site
 from central_dispatch.provisioning.spec import InstanceSpec, OwnCertificate
 from central_dispatch.provisioning.step import Step
 from central_dispatch.provisioning.steps.archive import Archive
+from central_dispatch.provisioning.steps.database_user import PASSWORD
 
 # What a deployment needs beside its code: configuration, logs, the database's first tables, room to back out.
 SPARE_BYTES = 64 << 20
@@ -115,7 +110,7 @@ class Planner:
         certificate, key = own_certificate_paths(self._site, spec.name)
         return Ingredients(
             spec=spec,
-            manifest=_ANY_MANIFEST,
+            manifest=_ANY_MANIFEST.model_copy(update={"database": self._may_have_database(spec)}),
             site=self._site,
             source="",
             release="",
@@ -124,6 +119,20 @@ class Planner:
             token="",
             certificate=CertificateFiles(certificate, key, "", "", ()),
         )
+
+    def _may_have_database(self, spec: InstanceSpec) -> bool:
+        """Say whether a database has to be looked for: a host without a database server carries static sites, too."""
+        looks: tuple[Callable[[], str], ...] = (
+            lambda: self._host.vault.secret(spec.id, PASSWORD),
+            self._host.databases.version,
+        )
+        for look in looks:
+            try:
+                look()
+            except HostError:
+                continue
+            return True
+        return False
 
     # What can be known beforehand.
 

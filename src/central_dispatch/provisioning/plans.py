@@ -4,15 +4,13 @@ To add a step to a plan, write its file and add one line here.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from central_dispatch.provisioning.ingredients import Ingredients, url_of
 from central_dispatch.provisioning.manifest import Manifest
-from central_dispatch.provisioning.names import unix_user_for
 from central_dispatch.provisioning.plan import Plan
 from central_dispatch.provisioning.problem import Problem
-from central_dispatch.provisioning.site import CertificateFiles, Paths, Site, paths_of
-from central_dispatch.provisioning.spec import InstanceSpec, OwnCertificate
+from central_dispatch.provisioning.spec import OwnCertificate
 from central_dispatch.provisioning.step import Step
 from central_dispatch.provisioning.steps.application import Application
 from central_dispatch.provisioning.steps.archive import Archive
@@ -21,7 +19,6 @@ from central_dispatch.provisioning.steps.config_files import ConfigFiles
 from central_dispatch.provisioning.steps.current import Current
 from central_dispatch.provisioning.steps.database import Database
 from central_dispatch.provisioning.steps.database_user import PASSWORD, DatabaseUser
-from central_dispatch.provisioning.steps.forget_secrets import ForgetSecrets
 from central_dispatch.provisioning.steps.health_check import HealthCheck
 from central_dispatch.provisioning.steps.install import Install
 from central_dispatch.provisioning.steps.php_pool import PhpPool
@@ -33,52 +30,11 @@ from central_dispatch.provisioning.steps.system_user import SystemUser
 from central_dispatch.provisioning.steps.tls_files import TlsFiles
 from central_dispatch.provisioning.steps.virtual_host import VirtualHost
 from central_dispatch.provisioning.steps.web_root import WebRoot
-from central_dispatch.provisioning.tail import Remove, Seal
+from central_dispatch.provisioning.tail import Seal
 from central_dispatch.provisioning.templates import render
 
-HTTPS_PORT = 443
 # What bears a mark of its own; the rest lies inside one of these, or is an act. The database user's is its database's.
 SEALED = (SystemUser, Database, WebRoot, Code, TlsFiles, PhpPool, VirtualHost, Schedule, Archive)
-
-
-@dataclass(frozen=True, slots=True)
-class Ingredients:
-    """What a plan is made of. `uid` is new for a deployment, the found one for a removal."""
-
-    spec: InstanceSpec
-    manifest: Manifest
-    site: Site
-    source: str  # the manifest's directory on the host
-    release: str  # the release's tree on the host
-    size: int  # bytes of the release's tree
-    uid: int
-    token: str  # 32 hex digits for the health check
-    certificate: CertificateFiles
-
-    @property
-    def paths(self) -> Paths:
-        """Where the instance's things lie."""
-        return paths_of(self.site.install_path, self.spec.web_root, self.spec.release)
-
-    @property
-    def user(self) -> str:
-        """The user that everything of the instance runs as."""
-        return unix_user_for(self.spec.name) if self.site.separate_users else self.site.worker_user
-
-    @property
-    def runtime_directory(self) -> str:
-        """Where the instance's PHP socket lies."""
-        return f"{self.site.runtime_directory}/{self.spec.name}"
-
-
-def url_of(hostname: str, port: int) -> str:
-    """Return the address of an instance."""
-    return f"https://{hostname}" if port == HTTPS_PORT else f"https://{hostname}:{port}"
-
-
-def own_certificate_paths(site: Site, name: str) -> tuple[str, str]:
-    """Return where certificate and key lie that an instance brings along: never the host's own default."""
-    return f"{site.certificate_directory}/{name}.crt", f"{site.certificate_directory}/{name}.key"
 
 
 def secrets_of(manifest: Manifest) -> Mapping[str, str]:
@@ -90,7 +46,7 @@ def secrets_of(manifest: Manifest) -> Mapping[str, str]:
 def deployment(given: Ingredients) -> Plan | Problem:
     """Return the plan of a deployment; a `Problem` where a template cannot be filled in."""
     steps: list[Step] = []
-    for make in (_account, _databases, _files, _application, _certificate, _web, _last):
+    for make in (account_steps, database_steps, _files, _application, _certificate, _web, _last):
         made = make(given)
         if isinstance(made, Problem):
             return made
@@ -103,7 +59,8 @@ def seals(steps: Iterable[Step]) -> list[Step]:
     return [Seal(inner=step.to_json()) for step in steps if isinstance(step, SEALED)]
 
 
-def _account(given: Ingredients) -> list[Step]:
+def account_steps(given: Ingredients) -> list[Step]:
+    """Return the step of the instance's Unix user, where the host has separate ones."""
     if not given.site.separate_users:
         return []
     return [
@@ -116,7 +73,8 @@ def _account(given: Ingredients) -> list[Step]:
     ]
 
 
-def _databases(given: Ingredients) -> list[Step]:
+def database_steps(given: Ingredients) -> list[Step]:
+    """Return the steps of database and database user, where the manifest wants them."""
     if not given.manifest.database:
         return []
     spec = given.spec
@@ -216,32 +174,37 @@ def _certificate(given: Ingredients) -> list[Step]:
 
 
 def _web(given: Ingredients) -> list[Step] | Problem:
-    site, name = given.site, given.spec.name
+    site = given.site
     steps: list[Step] = []
     values = _web_values(given)
     if given.manifest.runtime == "php":
         pool = render(site.pool_template, "fpm", values, "the PHP-FPM template")
         if isinstance(pool, Problem):
             return pool
-        steps.append(
-            PhpPool(
-                unit=f"central-dispatch-php-{name}",
-                description=f"PHP-FPM of the managed instance {name}",
-                php_fpm=site.php_fpm,
-                config=f"{site.pool_directory}/{name}.conf",
-                text=pool,
-                runtime_directory=given.runtime_directory,
-                user=given.user,
-                root=site.worker_user,
-            )
-        )
+        steps.append(php_pool_step(given, pool))
     vhost = render(site.vhost_template, "apache", values, site.vhost_template_path)
     if isinstance(vhost, Problem):
         return vhost
-    return [*steps, Reload(when="back"), _virtual_host(given, vhost), Reload(when="forward")]
+    return [*steps, Reload(when="back"), virtual_host_step(given, vhost), Reload(when="forward")]
 
 
-def _virtual_host(given: Ingredients, text: str) -> VirtualHost:
+def php_pool_step(given: Ingredients, text: str) -> PhpPool:
+    """Return the step of the instance's PHP-FPM with that configuration."""
+    site, name = given.site, given.spec.name
+    return PhpPool(
+        unit=f"central-dispatch-php-{name}",
+        description=f"PHP-FPM of the managed instance {name}",
+        php_fpm=site.php_fpm,
+        config=f"{site.pool_directory}/{name}.conf",
+        text=text,
+        runtime_directory=given.runtime_directory,
+        user=given.user,
+        root=site.worker_user,
+    )
+
+
+def virtual_host_step(given: Ingredients, text: str) -> VirtualHost:
+    """Return the step of the virtual host with that text."""
     site, file = given.site, f"{given.spec.name}.conf"
     enabled = f"{site.enabled_directory}/{file}" if site.enabled_directory else ""
     return VirtualHost(path=f"{site.vhost_directory}/{file}", enabled=enabled, text=text, root=site.worker_user)
@@ -286,11 +249,12 @@ def _last(given: Ingredients) -> list[Step]:
         group=user,
         root=given.site.worker_user,
     )
-    schedule = [_schedule(given)] if manifest.schedule and given.spec.schedule else []
+    schedule = [schedule_step(given)] if manifest.schedule and given.spec.schedule else []
     return [health, *schedule, Sync(path=paths.web_root)]
 
 
-def _schedule(given: Ingredients) -> Schedule:
+def schedule_step(given: Ingredients) -> Schedule:
+    """Return the step of the scheduled task."""
     schedule = given.manifest.schedule
     return Schedule(
         user=given.user,
@@ -301,62 +265,3 @@ def _schedule(given: Ingredients) -> Schedule:
         log=f"{given.paths.var}/log/schedule.log",
         own_table=given.site.separate_users,
     )
-
-
-def made_by(given: Ingredients) -> list[Step]:
-    """Return the steps whose things bear the instance's names, in the order of a deployment, whatever was deployed.
-
-    They carry names and paths only: enough to probe and to remove, for a deletion and for a host that has
-    lost its journal.
-    """
-    certificate_path, key_path = own_certificate_paths(given.site, given.spec.name)
-    certificate = TlsFiles(
-        certificate=certificate_path,
-        key=key_path,
-        pem="",
-        sealed_key="",
-        root=given.site.worker_user,
-    )
-    name, site = given.spec.name, given.site
-    pool = PhpPool(
-        unit=f"central-dispatch-php-{name}",
-        description="",
-        php_fpm=site.php_fpm,
-        config=f"{site.pool_directory}/{name}.conf",
-        text="",
-        runtime_directory=given.runtime_directory,
-        user=given.user,
-        root=site.worker_user,
-    )
-    web_root = WebRoot(path=given.paths.web_root, user=given.user, group=given.user, root=site.worker_user)
-    databases = _databases(given)
-    return [*_account(given), *databases, web_root, certificate, pool, _virtual_host(given, ""), _schedule(given)]
-
-
-def deletion(given: Ingredients, archive: Archive | None) -> Plan:
-    """Return the plan of a deletion: archive first; after its commit everything goes, last made first.
-
-    Without an archive there is nothing left to archive.
-    """
-    return Plan(
-        "delete",
-        given.spec.id,
-        given.spec.name,
-        (archive,) if archive else (),
-        (*seals([archive] if archive else []), *_removals(made_by(given)), ForgetSecrets()),
-    )
-
-
-def clearance(given: Ingredients, confirmed: frozenset[str]) -> Plan:
-    """Return the plan that removes the confirmed things (by step name) of a host that has lost its journal."""
-    steps = [step for step in made_by(given) if step.name in confirmed]
-    return Plan("clear", given.spec.id, given.spec.name, (), _removals(steps, confirmed=True))
-
-
-def _removals(steps: list[Step], *, confirmed: bool = False) -> tuple[Step, ...]:
-    tail: list[Step] = []
-    for step in reversed(steps):
-        tail.append(Remove(inner=step.to_json(), confirmed=confirmed))
-        if isinstance(step, VirtualHost):
-            tail.append(Reload(when="owed"))
-    return tuple(tail)

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from central_dispatch.provisioning.ingredients import Ingredients, own_certificate_paths
 from central_dispatch.provisioning.manifest import Command, Health, Manifest
 from central_dispatch.provisioning.manifest import Schedule as ManifestSchedule
 from central_dispatch.provisioning.plan import Plan
-from central_dispatch.provisioning.plans import Ingredients, deployment, own_certificate_paths
+from central_dispatch.provisioning.plans import deployment
 from central_dispatch.provisioning.ports import DatabaseAddress
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.provisioning.site import CertificateFiles, Site
