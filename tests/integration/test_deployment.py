@@ -39,10 +39,10 @@ def wordpress(rig: HostRig) -> Iterator[InstanceSpec]:
 def test_wordpress_answers_on_its_own_hostname_with_its_own_title(rig: HostRig, wordpress: InstanceSpec) -> None:
     status, front = rig.get(wordpress.hostnames[0], "/")
     assert status == 200
-    assert re.search(r"<title>blog\b[^<]*</title>", front)
+    assert re.search(rf"<title>{wordpress.name}\b[^<]*</title>", front)
     status, login = rig.get(wordpress.hostnames[0], "/wp-login.php")
     assert status == 200
-    assert "<title>Log In &lsaquo; blog &#8212; WordPress</title>" in login
+    assert f"<title>Log In &lsaquo; {wordpress.name} &#8212; WordPress</title>" in login
 
 
 def test_its_tables_lie_in_its_own_database_and_nowhere_else(rig: HostRig, wordpress: InstanceSpec) -> None:
@@ -62,23 +62,23 @@ def test_its_processes_run_as_its_own_user_from_the_start(rig: HostRig, wordpres
             if f"php-fpm: pool {wordpress.name}" in command or f"/{wordpress.name}.conf" in command:
                 found[command.rstrip("\0 ")] = pwd.getpwuid(process.stat().st_uid).pw_name
     assert len(found) >= 2, found
-    assert set(found.values()) == {"cd-blog"}
+    assert set(found.values()) == {unix_user_for(wordpress.name)}
 
 
-@pytest.mark.usefixtures("wordpress")
-def test_its_database_user_cannot_read_a_neighbours_database(rig: HostRig) -> None:
-    # One underscore apart: an unescaped grant on `blo_` would open `blog` as well.
-    neighbour = rig.spec("neighbour", database="blo_", database_user="blo_")
+def test_its_database_user_cannot_read_a_neighbours_database(rig: HostRig, wordpress: InstanceSpec) -> None:
+    # One underscore apart: an unescaped grant on `blog_` would open `blogs` as well.
+    near = f"{wordpress.database[:-1]}_"
+    neighbour = rig.spec("neighbour", database=near, database_user=near)
     assert rig.deploy(neighbour) == "committed"
     try:
         password = rig.vault.secret(neighbour.id, PASSWORD)
         socket = rig.sandbox.database.socket
-        with pymysql.connect(unix_socket=socket, user="blo_", password=password) as connection:
+        with pymysql.connect(unix_socket=socket, user=near, password=password) as connection:
             cursor = connection.cursor()
             cursor.execute("SHOW DATABASES")
-            assert {name for (name,) in cursor.fetchall()} == {"information_schema", "blo_"}
+            assert {name for (name,) in cursor.fetchall()} == {"information_schema", near}
             with pytest.raises(pymysql.err.OperationalError, match="denied"):
-                cursor.execute("SELECT * FROM blog.wp_users")
+                cursor.execute(f"SELECT * FROM {wordpress.database}.wp_users")  # noqa: S608 a parsed name
     finally:
         assert rig.delete(neighbour) == "committed"
 
@@ -88,7 +88,10 @@ def test_a_neighbours_user_reads_neither_its_code_nor_its_configuration(rig: Hos
     assert rig.deploy(neighbour) == "committed"
     try:
         release = f"{rig.sandbox.layout.install_path}/{wordpress.web_root}/releases/6.1.9"
-        for path, reader in ((f"{release}/index.php", "cd-nosy"), (f"{release}/wp-config.php", "www-data")):
+        for path, reader in (
+            (f"{release}/index.php", unix_user_for(neighbour.name)),
+            (f"{release}/wp-config.php", "www-data"),
+        ):
             done = rig.host.processes.run(
                 ["/bin/cat", path], user=reader, directory="/", run="0" * 32, timeout_s=10, output=print
             )
@@ -104,7 +107,9 @@ def test_deleted_nothing_of_it_is_left_but_the_archive(rig: HostRig) -> None:
     assert difference(before, fingerprint(rig.sandbox)), "the fingerprint sees a deployment"
     assert rig.delete(spec) == "committed"
     assert difference(before, fingerprint(rig.sandbox)) == []
-    archives = [path for path in (rig.sandbox.directory / "archives").iterdir() if path.name.startswith("gone-")]
+    archives = [
+        path for path in (rig.sandbox.directory / "archives").iterdir() if path.name.startswith(f"{spec.name}-")
+    ]
     assert len(archives) == 1
     assert sorted(path.name for path in archives[0].iterdir()) == ["archive.json", "database.sql", "files.tar.gz"]
     assert "CREATE TABLE `wp_posts`" in (archives[0] / "database.sql").read_text()
@@ -115,7 +120,7 @@ def test_three_different_instances_live_side_by_side(rig: HostRig, wordpress: In
     try:
         assert rig.deploy(sample) == "committed"
         assert rig.deploy(static) == "committed"
-        assert "blog" in rig.get(wordpress.hostnames[0], "/")[1]
+        assert wordpress.name in rig.get(wordpress.hostnames[0], "/")[1]
         assert '"database":' in rig.get(sample.hostnames[0], "/healthz")[1]
         assert "A static page" in rig.get(static.hostnames[0], "/")[1]
         users = {pwd.getpwnam(unix_user_for(spec.name)).pw_uid for spec in (wordpress, sample, static)}
@@ -139,7 +144,7 @@ def test_a_file_that_a_visitor_uploaded_is_never_run_and_a_link_in_uploads_is_no
     (uploads / "picture.txt").write_text("a picture")
     (uploads / "passwd.txt").symlink_to("/etc/passwd")
     for name in ("shell.php", "picture.txt", "passwd.txt"):
-        os.chown(uploads / name, pwd.getpwnam("cd-blog").pw_uid, -1, follow_symlinks=False)
+        os.chown(uploads / name, pwd.getpwnam(unix_user_for(wordpress.name)).pw_uid, -1, follow_symlinks=False)
     hostname = wordpress.hostnames[0]
     assert rig.get(hostname, "/wp-content/uploads/picture.txt") == (200, "a picture")
     assert rig.get(hostname, "/wp-content/uploads/shell.php")[0] == 403

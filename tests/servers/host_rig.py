@@ -46,6 +46,8 @@ class HostRig:
     vault: FileVault = field(init=False)
     host: Host = field(init=False)
     planner: Planner = field(init=False)
+    # Part of every name, so that nothing that another test or an older run left on the machine is in the way.
+    token: str = field(default_factory=lambda: secrets.token_hex(2))
 
     def __post_init__(self) -> None:
         box = self.sandbox
@@ -59,7 +61,8 @@ class HostRig:
         self.planner = Planner(self.host, site_of(self.host, box.layout, choices), str(box.sources_directory))
 
     def spec(self, name: str, source: str = "sample", release: str = "1.0.0", **changes: Any) -> InstanceSpec:
-        """Return what the portal would send for an instance of that name."""
+        """Return what the portal would send for an instance whose name begins like that."""
+        name = f"{name}{self.token}"
         values = {
             "id": secrets.token_hex(16),
             "name": name,
