@@ -1,6 +1,7 @@
 """The host worker's real program on real servers, against a scripted dispatcher over HTTPS."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from servers.places import passable_directory
 from servers.scripted_dispatcher import Notifying, hex_id, over_https
 
 LIMIT_S = 60
+# Its own, so that nothing that an older run left on the machine is in the way.
+NAME = f"acme{secrets.token_hex(2)}"
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Program:
             process.kill()
             process.communicate()
 
-    def order(self, number: int, kind: str = "deploy", name: str = "acme", instance: int = 7) -> Order:
+    def order(self, number: int, kind: str = "deploy", name: str = NAME, instance: int = 7) -> Order:
         spec = {
             "id": hex_id(instance),
             "name": name,
@@ -133,7 +136,7 @@ def test_a_deployment_a_deletion_and_a_stop_by_signal(program: Program) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("title", ["Database acme", "Virtual host", "Health"])
+@pytest.mark.parametrize("title", [f"Database {NAME}", "Virtual host", "Health"])
 def test_killed_in_mid_run_the_next_start_backs_out_and_a_retry_works_straight_away(
     program: Program, title: str
 ) -> None:
