@@ -9,9 +9,9 @@ from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from central_dispatch.fleet.models import Change
-from central_dispatch.portal.sqlite import gate as gates
 from central_dispatch.portal.sqlite.base import is_write
-from central_dispatch.portal.sqlite.gate import Gate, GateClosed
+from central_dispatch.stores import gate as gates
+from central_dispatch.stores.gate import Gate, GateClosed
 
 
 def test_one_gate_at_a_time_over_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-from central_dispatch.portal.sqlite.gate import LIMIT_S, Gate, GateClosed
+from central_dispatch.stores.gate import LIMIT_S, Gate, GateClosed, gate_path
 
 Params = Sequence[Any] | Mapping[str, Any]
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Open the file, private to its owner, and its gate."""
         path = Path(self.settings_dict["NAME"])
         if not self.is_in_memory_db():
-            self._gate = Gate(path.with_name(path.name + ".lock"))
+            self._gate = Gate(gate_path(path))
             path.touch(mode=0o600)
         connection: sqlite3.Connection = super().get_new_connection(conn_params)
         for pragma in _PRAGMAS.strip().splitlines():

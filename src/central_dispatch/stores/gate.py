@@ -17,8 +17,13 @@ _FIRST_PAUSE_S = 0.000_5
 _LONGEST_PAUSE_S = 0.005
 
 
+def gate_path(database: Path) -> Path:
+    """Return the lock file of a database: one for all who write it, Django's connections and the store's."""
+    return database.with_name(database.name + ".lock")
+
+
 class GateClosed(Exception):
-    """Another writer kept the gate for longer than `PATIENCE_S`."""
+    """Another writer kept the gate for longer than its patience."""
 
 
 class Gate:
@@ -27,8 +32,9 @@ class Gate:
     The lock is the kernel's: a process that dies frees it.
     """
 
-    def __init__(self, path: Path) -> None:
-        """`path` is the lock file; it is created, empty, private, and stays."""
+    def __init__(self, path: Path, patience_s: float | None = None) -> None:
+        """`path` is the lock file; it is created, empty, private, and stays. `patience_s`: None for `PATIENCE_S`."""
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, 0o600)
         self._since: float | None = None
@@ -40,11 +46,11 @@ class Gate:
 
     def enter(self) -> None:
         """Wait for the turn; raise `GateClosed` when it does not come."""
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + self._patience_s
         pause = _FIRST_PAUSE_S
         while not self._try():
             if time.monotonic() > give_up:
-                raise GateClosed(f"another writer holds the database for more than {PATIENCE_S:.0f} s")
+                raise GateClosed(f"another writer holds the database for more than {self._patience_s:.0f} s")
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         self._since = time.monotonic()
