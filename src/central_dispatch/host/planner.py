@@ -236,10 +236,12 @@ class Planner:
     def _deletion(self, order: Order) -> Planned | list[Problem]:
         given, mark = self._names_only(order.spec), Mark(order.spec.id, order.run)
         present = {step.name for step in made_by(given) if self._is_present(step, mark)}
+        if "database" in present and "database_user" not in present:
+            return [_not_to_be_dumped(order.spec)]
         archive = Archive(
             target=f"{self._site.archive_directory}/{self._archive_name(order)}",
             web_root=given.paths.web_root if "web_root" in present else "",
-            database=order.spec.database if {"database", "database_user"} <= present else "",
+            database=order.spec.database if "database" in present else "",
             database_user=order.spec.database_user,
             user=given.user,
             root=self._site.worker_user,
@@ -255,6 +257,17 @@ class Planner:
         except Unavailable:
             # It is asked again when its turn comes; the archive of what cannot be reached fails then, and says so.
             return True
+
+
+def _not_to_be_dumped(spec: InstanceSpec) -> Problem:
+    """Say why nothing is deleted: a dump is made as the instance's own user, and without one no database goes."""
+    return Problem(
+        f"the database {spec.database} cannot be dumped",
+        f"its user {spec.database_user} does not open it with the password in the host's vault",
+        "Give the user that password again or restore the vault; or dump and drop database and user by hand. "
+        "Then delete again.",
+        "database",
+    )
 
 
 def _led(files: Files, path: str) -> str:

@@ -13,6 +13,7 @@ from central_dispatch.provisioning.problem import HostError, Problem
 
 UNIT = "central-dispatch-host.service"
 _UNIT_DIRECTORY = Path("/etc/systemd/system")
+_RUNNING = Path("/run/systemd/system")  # there exactly where systemd is the init system: sd_booted(3)
 _BEGIN, _END = "# BEGIN central-dispatch host worker", "# END central-dispatch host worker"
 _HOUR, _DAY = 60, 24 * 60
 
@@ -82,6 +83,8 @@ def with_block(table: str, line: str) -> str:
 def install_service(home: Path | None = None, directory: Path = _UNIT_DIRECTORY) -> list[str] | Problem:
     """Write the unit, enable and start it; return what was done, in words."""
     path = directory / UNIT
+    if not _RUNNING.is_dir():
+        return Problem("This machine does not run systemd", f"there is no {_RUNNING}", "Use --cron.", "service")
     try:
         durable.write(path, unit_text(command(home)).encode(), 0o644)
         for argv in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNIT]):
@@ -117,20 +120,28 @@ def uninstall(schedules: Schedules, directory: Path = _UNIT_DIRECTORY) -> list[s
     done = []
     path, user = directory / UNIT, us().user
     try:
-        if path.exists():
-            _demand(["systemctl", "disable", "--now", UNIT])
-            path.unlink()
-            _demand(["systemctl", "daemon-reload"])
-            done.append(f"Stopped and removed {UNIT}")
         table = schedules.read(user)
         if _BEGIN in table:
             schedules.write(user, with_block(table, ""))
             done.append(f"Removed the line from the crontab of {user}")
+        if path.exists():
+            _remove_unit(path)
+            done.append(f"Stopped and removed {UNIT}")
     except HostError as error:
         return error.problem
     except OSError as error:
         return Problem(f"{path} cannot be removed", error.strerror or str(error), "Run the command as root.")
     return done or ["Nothing was installed."]
+
+
+def _remove_unit(path: Path) -> None:
+    """Stop and remove it. Where systemd does not run, nothing of it does, and its file is all there is."""
+    runs = _RUNNING.is_dir()
+    if runs:
+        _demand(["systemctl", "disable", "--now", UNIT])
+    path.unlink()
+    if runs:
+        _demand(["systemctl", "daemon-reload"])
 
 
 def _demand(argv: list[str]) -> None:

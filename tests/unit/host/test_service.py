@@ -79,3 +79,37 @@ def test_a_percent_sign_in_a_path_means_itself() -> None:
 
 def test_with_nothing_installed_uninstall_says_so(tmp_path: Path) -> None:
     assert uninstall(Table(TABLE), tmp_path) == ["Nothing was installed."]
+
+
+def test_without_systemd_no_unit_is_written_and_cron_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(service, "_RUNNING", tmp_path / "none")
+    refused = service.install_service(directory=tmp_path)
+    assert isinstance(refused, Problem)
+    assert "--cron" in refused.mend
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uninstalling_takes_a_unit_away_where_systemd_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as in a chroot, or after a switch to another init system."""
+    monkeypatch.setattr(service, "_RUNNING", tmp_path / "none")
+    (tmp_path / service.UNIT).write_text("[Unit]")
+    table = Table(TABLE)
+    install_cron(table)
+    done = uninstall(table, tmp_path)
+    assert not isinstance(done, Problem)
+    assert table.text == TABLE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_crontabs_line_goes_even_where_systemd_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(service, "_RUNNING", tmp_path)
+    monkeypatch.setattr(service.commands, "run", lambda _argv: service.commands.Ended(1, "", "no bus"))
+    (tmp_path / service.UNIT).write_text("[Unit]")
+    table = Table(TABLE)
+    install_cron(table)
+    refused = uninstall(table, tmp_path)
+    assert isinstance(refused, Problem)
+    assert "no bus" in refused.why
+    assert table.text == TABLE
