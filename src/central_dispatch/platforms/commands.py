@@ -30,8 +30,8 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """Return its own words."""
-        return self.err.strip() or self.out.strip()
+        """Return its own words, in one line."""
+        return " ".join((self.err.strip() or self.out.strip()).split())
 
 
 def run(argv: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0, changing: bool = False) -> Ended:

@@ -19,7 +19,9 @@ COMMAND_VARIABLE = "CENTRAL_DISPATCH_COMMAND"
 _MAX_LINES = 200
 _MAX_BYTES = 64 * 1024
 _TAIL_BYTES = 8 * 1024
-_LINE_BYTES = 4096
+# Far more than anybody shows of a line: secrets are blotted out of it before it is cut to that, so that the half
+# of a secret at this bound is never shown.
+_LINE_BYTES = 32 * 1024
 _DRAIN_S = 0.5  # for what a command wrote just before it ended
 
 

@@ -87,7 +87,8 @@ class HealthCheck(Act):
         what = f"https://{self.hostnames[0]}{self.health.path} does not answer as the manifest says"
         if answer is None:
             return Problem(what, "the web server did not answer", "See the web server's error log.")
-        shown = host.vault.mask(mark.instance, answer.body[:SHOWN_CHARACTERS].decode(errors="replace"))
+        # Masked before it is cut: of a secret that is cut in two, nobody would know the half.
+        shown = host.vault.mask(mark.instance, answer.body.decode(errors="replace"))[:SHOWN_CHARACTERS]
         to = f", to {answer.location}" if answer.location else ""
         why = f"status {answer.status}{to} instead of {self.health.status} with “{self.health.contains}”: {shown!r}"
         return Problem(what, why, "See the logs in var/log and log of its web root.")
