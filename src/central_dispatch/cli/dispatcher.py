@@ -28,6 +28,7 @@ from central_dispatch.fleet import queries  # noqa: E402 Django is ready only no
 from central_dispatch.fleet.actor import Actor, Role  # noqa: E402 likewise
 from central_dispatch.fleet.models import Instance, Run, Worker  # noqa: E402 likewise
 from central_dispatch.fleet.refusal import Refused  # noqa: E402 likewise
+from central_dispatch.portal.accounts.models import User  # noqa: E402 likewise
 
 _executor = MigrationExecutor(connection)
 if _executor.migration_plan(_executor.loader.graph.leaf_nodes()):
@@ -68,6 +69,11 @@ def find_instance(name: str) -> Instance:
     """Return an instance by its name (of the live ones) or id."""
     found = queries.instances().filter(name=name).first() or queries.instance(name)
     return found or _missing("instance", name, "central-dispatch instance list")
+
+
+def find_user(username: str) -> User:
+    """Return an account by its name."""
+    return User.objects.filter(username=username).first() or _missing("user", username, "central-dispatch user list")
 
 
 def find_run(run_id: str) -> Run:

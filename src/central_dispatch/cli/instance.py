@@ -73,6 +73,45 @@ def create_instance(name: str, worker_name: str, **given: Any) -> None:  # noqa:
     show(dispatcher.granted(instances.create_instance(dispatcher.actor(), form)))
 
 
+@instance.command("change")
+@screen.command
+@click.argument("name")
+@click.option("--worker", "worker_name", help="Another worker; an own certificate's key is needed again then.")
+@click.option("--source")
+@click.option("--release")
+@click.option("--hostname", "hostnames", multiple=True, help="Replaces all hostnames; may be repeated.")
+@click.option("--web-root")
+@click.option("--database")
+@click.option("--database-user")
+@click.option("--admin-email")
+@click.option("--schedule/--no-schedule", default=None)
+@click.option("--default-certificate", is_flag=True, help="The worker's instead of an own one.")
+@click.option("--certificate", type=_PEM, help="Own certificate, PEM.")
+@click.option("--key", type=_PEM, help="Its private key's file, PEM.")
+@click.option("--chain", type=_PEM, help="Intermediate certificates in order, PEM.")
+def change_instance(name: str, worker_name: str | None, *, default_certificate: bool, **given: Any) -> None:  # noqa: ANN401 the options above
+    """Change a draft, or one whose deployment was backed out. What is not named stays."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.forms import InstanceForm
+    from central_dispatch.fleet.services import instances
+
+    found = dispatcher.find_instance(name)
+    pem: dict[str, Any] = {
+        part: path.read_text() if (path := given.pop(part)) else "" for part in ("certificate", "key", "chain")
+    }
+    hostnames = given.pop("hostnames") or tuple(found.hostname_list)
+    values = {key: getattr(found, key) if value is None else value for key, value in given.items()}
+    form = InstanceForm(
+        worker=dispatcher.find_worker(worker_name).pk if worker_name else found.worker_id,
+        name=found.name,
+        hostnames=hostnames,
+        own_certificate=any(pem.values()) or (found.tls == "own" and not default_certificate),
+        **pem,
+        **values,
+    )
+    show(dispatcher.granted(instances.update_instance(dispatcher.actor(), found.pk, form)))
+
+
 @instance.command("plan")
 @screen.command
 @click.argument("name")
@@ -82,7 +121,10 @@ def plan_instance(name: str) -> None:
     from central_dispatch.fleet.services import runs
 
     found = dispatcher.granted(runs.request_plan(dispatcher.actor(), dispatcher.find_instance(name).pk))
-    run_screen.finish(run_screen.watch(found.pk), changes=True)
+    ended = run_screen.watch(found.pk)
+    if not ended.worker.facts.separate_users:
+        click.echo(f"The host worker of {ended.worker.name} is not root: everything runs as its own user.", err=True)
+    run_screen.finish(ended, changes=True)
 
 
 @instance.command("deploy")

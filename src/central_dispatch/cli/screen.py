@@ -53,8 +53,18 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             _show_problems(exit_codes.AWAY, (error.problem,))
         except HostError as error:
             _show_problems(exit_codes.FAILED, (error.problem,))
+        except ModuleNotFoundError as error:
+            _show_problems(exit_codes.FAILED, (_portal_is_missing(error),))
 
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON value for programs.")(guarded)
+
+
+def _portal_is_missing(error: ModuleNotFoundError) -> Problem:
+    """Say that only the host worker is installed; raise again what is a fault of ours."""
+    if error.name is None or error.name.split(".")[0] == __package__.split(".")[0]:
+        raise error
+    mend = "Run this on the dispatcher's machine, or install it here: pip install 'central-dispatch[portal]'."
+    return Problem("The dispatcher is not installed here", f"the package {error.name} is missing", mend)
 
 
 def granted(value: T | Problem) -> T:

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from central_dispatch.cli import exit_codes, screen
-from central_dispatch.provisioning.problem import Problem
+from central_dispatch.cli import screen
 
 if TYPE_CHECKING:
     from central_dispatch.portal.accounts.models import ApiToken
@@ -44,12 +43,8 @@ def create(name: str, username: str, role: str, days: int) -> None:
     from central_dispatch.cli import dispatcher
     from central_dispatch.fleet.actor import Role
     from central_dispatch.portal.accounts import tokens
-    from central_dispatch.portal.accounts.models import User
 
-    owner = User.objects.filter(username=username).first()
-    if owner is None:
-        mend = "Look at the list: central-dispatch user list"
-        raise screen.Stop(exit_codes.NOT_FOUND, Problem(f"There is no user “{username}”", mend=mend, field="user"))
+    owner = dispatcher.find_user(username)
     made = dispatcher.granted(tokens.create_token(dispatcher.actor(), owner, name, Role(role), days))
     value = to_json(made.token)
     sentence = (

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from central_dispatch.cli import screen
+from central_dispatch.cli import exit_codes, screen
 from central_dispatch.cli.lazy import LazyGroup
+from central_dispatch.provisioning.problem import Problem
 
 if TYPE_CHECKING:
     from central_dispatch.fleet.models import Worker
@@ -45,7 +46,17 @@ def show_worker(name: str) -> None:
     sources = [
         f"{one.name} ({', '.join(one.releases) or one.problem or 'no release'})" for one in found.host_settings.sources
     ]
-    shown = screen.facts({**plain, "Sources": sources, "Problems": found.facts.problems})
+    facts = found.facts
+    looked = {
+        "Web server": facts.web_server,
+        "Php": facts.php,
+        "Database": facts.database_server,
+        "Users": "each instance has its own" if facts.separate_users else "everything runs as one user",
+        "Default certificate": value["settings"]["default_certificate"]
+        and "for " + ", ".join(value["settings"]["default_certificate"]["names"]),
+    }
+    allowed = {"May be used by": value["allowed_users"] or "every operator"}
+    shown = screen.facts({**plain, **allowed, **looked, "Sources": sources, "Problems": facts.problems})
     screen.show(value, lambda console: console.print(shown))
 
 
@@ -63,6 +74,33 @@ def add_worker(name: str, host_url: str, install_path: str) -> None:
 
     form = WorkerForm(name=name, host_url=host_url, install_path=install_path)
     show_invitation(dispatcher.granted(workers.create_worker(dispatcher.actor(), form, dispatcher_pin())))
+
+
+@worker.command("change")
+@screen.command
+@click.argument("name")
+@click.option("--admin-email", "default_admin_email", help="Administrator e-mail of new instances; empty for none.")
+@click.option("--hostname-pattern", "default_hostname_pattern", help="Such as {name}.{host}.")
+@click.option("--schedule/--no-schedule", "default_schedule", default=None, help="New instances' scheduled task.")
+@click.option("--allow", "allowed", multiple=True, help="An operator who may use it, and no other; may be repeated.")
+@click.option("--allow-all", is_flag=True, help="Every operator may use it.")
+def change_worker(name: str, allowed: tuple[str, ...], *, allow_all: bool, **given: Any) -> None:  # noqa: ANN401 the options above
+    """Change what new instances start with, and who may use the worker. What is not named stays."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.fleet.forms import WorkerSettings
+    from central_dispatch.fleet.services import workers
+
+    if allowed and allow_all:
+        raise screen.Stop(exit_codes.USAGE, Problem("Name people with --allow, or --allow-all"))
+    found = dispatcher.find_worker(name)
+    users = {one.username: one.pk for one in found.allowed_users.all()}
+    if allowed or allow_all:
+        users = {username: dispatcher.find_user(username).pk for username in allowed}
+    kept = ("default_admin_email", "default_hostname_pattern", "default_schedule")
+    values = {key: getattr(found, key) if given[key] is None else given[key] for key in kept}
+    form = WorkerSettings(**values, allowed_user_ids=tuple(users.values()))
+    changed = dispatcher.granted(workers.update_worker(dispatcher.actor(), found.pk, form))
+    screen.say(to_json(changed), f"{changed.name} is changed.")
 
 
 @worker.command("invite")
@@ -136,6 +174,10 @@ def to_json(found: "Worker") -> dict[str, Any]:
         "online": found.is_online(timezone.now()),
         "host_url": found.host_url,
         "install_path": found.host_settings.install_path or found.install_path,
+        "default_admin_email": found.default_admin_email,
+        "default_hostname_pattern": found.default_hostname_pattern,
+        "default_schedule": found.default_schedule,
+        "allowed_users": sorted(one.username for one in found.allowed_users.all()),
         "platform": found.facts.platform,
         "doing": found.doing,
         "alert": found.alert,

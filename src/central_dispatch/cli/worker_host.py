@@ -11,6 +11,11 @@ from central_dispatch.host import identity, resolved, settings
 from central_dispatch.platforms.files import PosixFiles
 from central_dispatch.provisioning.problem import Problem
 
+_NO_DEFAULT_CERTIFICATE = (
+    "This host has no default certificate: each instance has to bring its own, and nothing answers for unknown "
+    "hostnames.\n  → Set it: central-dispatch worker host configure default_certificate=FILE default_key=FILE"
+)
+
 
 @click.group(invoke_without_command=True)
 @screen.command
@@ -171,6 +176,8 @@ def prepare(*, yes: bool, check: bool) -> None:
         for step, made in plan.changes()
         for change in made
     ]
+    if not screen.granted(settings.load(home)).default_certificate:
+        click.echo(_NO_DEFAULT_CERTIFICATE, err=True)
     if not plan.steps:
         screen.say({"changes": [], "done": True}, "This host lacks nothing.")
         return

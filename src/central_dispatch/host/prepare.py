@@ -32,9 +32,6 @@ def prepare(host: Host, layout: Layout, site: Site, sources_directory: str) -> P
         )
     except HostError as error:
         return [error.problem]
-    if site.default_certificate is None:
-        mend = "Set it: central-dispatch worker host configure default_certificate=… default_key=…"
-        problems.append(Problem("This host has no default certificate", "instances need one of their own", mend))
     return problems or preparation(lacking, site.worker_user)
 
 
@@ -93,7 +90,7 @@ def _include(layout: Layout) -> tuple[str, str] | None:
 
 
 def _catch_all(host: Host, site: Site) -> tuple[str, str, str] | None:
-    default = site.default_certificate
+    default = site.default_certificate  # without one there is nothing to answer with: the command line says so
     if default is None or NOBODY in host.web.hostnames():
         return None
     enabled = f"{site.enabled_directory}/{CATCH_ALL}" if site.enabled_directory else ""

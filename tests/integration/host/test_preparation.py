@@ -126,3 +126,13 @@ def test_a_preparation_keeps_out_of_the_host_workers_way(sandbox_home: Home) -> 
     held.release()
     assert isinstance(refused, Problem)
     assert str(os.getpid()) in refused.what
+
+
+def test_a_host_without_a_default_certificate_is_prepared_for_instances_that_bring_their_own(
+    sandbox_home: Home,
+) -> None:
+    emptied = set_values(sandbox_home, {"default_certificate": "", "default_key": ""})
+    assert not isinstance(emptied, Problem)
+    plan = local_run.look(sandbox_home)
+    assert isinstance(plan, Plan), plan
+    assert not any("000-central-dispatch" in change.where for _, made in plan.changes() for change in made)

@@ -149,3 +149,15 @@ def test_a_lazy_group_lists_both_its_table_and_what_was_added_to_it() -> None:
     shown = CliRunner().invoke(group, ["--help"]).output
     assert "Comes late." in shown
     assert "Is there." in shown
+
+
+def test_a_host_without_the_portals_packages_says_so(tmp_path: Path) -> None:
+    """The base install of a host: no Django, and no traceback for whoever asks for the dispatcher there."""
+    code = (
+        "import sys; sys.modules['django'] = None; from central_dispatch.cli import main; "
+        f"main(['--home', {str(tmp_path)!r}, 'instance', 'list'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == exit_codes.FAILED
+    assert "Traceback" not in done.stderr
+    assert "central-dispatch[portal]" in done.stderr

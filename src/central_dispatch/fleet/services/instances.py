@@ -151,7 +151,7 @@ def _source_problems(worker: Worker, host: SettingsView, values: InstanceValues)
         return [Problem(f"{worker.name} has not reported yet, so its sources are not known", mend=mend, field="worker")]
     source = next((item for item in host.sources if item.name == values.source), None)
     if source is None:
-        mend = "Choose another, or register it on the host with `worker host configure`."
+        mend = "Choose another, or register it on the host with `central-dispatch source add`."
         return [Problem(f"{worker.name} has no source “{values.source}”", mend=mend, field="source")]
     if source.problem:
         return [Problem(f"“{source.name}” cannot be used", source.problem, "Mend it on the host.", "source")]
@@ -227,7 +227,9 @@ def _kept_tls(instance: Instance, hostnames: tuple[str, ...]) -> _Tls | tuple[Pr
 
 def _default_tls(hostnames: tuple[str, ...], host: SettingsView, now: datetime) -> _Tls | tuple[Problem, ...]:
     default = host.default_certificate
-    mend = "Upload an own certificate, or set another default on the host with `worker host configure`."
+    mend = (
+        "Upload an own certificate, or set another default on the host with `central-dispatch worker host configure`."
+    )
     if default is None:
         return (Problem("the worker has no default certificate", mend=mend, field="certificate"),)
     missing = uncovered(default.names, hostnames)
