@@ -12,7 +12,7 @@ from central_dispatch.host.journal_file import JournalFile
 from central_dispatch.host.planner import Planned
 from central_dispatch.platforms.sandbox import Sandbox
 from central_dispatch.provisioning.journal import Entry, Kind
-from central_dispatch.provisioning.problem import HostError
+from central_dispatch.provisioning.problem import HostError, Problem
 from central_dispatch.provisioning.saga import Saga
 from central_dispatch.provisioning.spec import InstanceSpec
 from servers.host_rig import HostRig
@@ -98,9 +98,14 @@ class Watching(JournalFile):
         return entry
 
 
-def watched(rig: HostRig, spec: InstanceSpec, seen: Callable[[str, str], None], kind: str = "deploy") -> Saga:
-    """Begin a run that calls `seen(kind of the line, name of the step)` after each line."""
-    run, planned = rig.plan(kind, spec)
+def watched(
+    rig: HostRig,
+    spec: InstanceSpec,
+    seen: Callable[[str, str], None],
+    wish: Callable[[], Problem | None] = lambda: None,
+) -> Saga:
+    """Begin a deployment that calls `seen(kind of the line, name of the step)` after each line."""
+    run, planned = rig.plan("deploy", spec)
     assert isinstance(planned, Planned), [str(problem) for problem in planned]
     rig.vault.make(spec.id, planned.secrets)
     rig.journal(run, planned).close()
@@ -110,7 +115,7 @@ def watched(rig: HostRig, spec: InstanceSpec, seen: Callable[[str, str], None], 
         name = steps[entry.step].name if entry.step >= 0 and not entry.kind.startswith("tail") else ""
         seen(entry.kind, name)
 
-    return Saga(rig.host, Watching(rig, run, spec.id, told))
+    return Saga(rig.host, Watching(rig, run, spec.id, told), wish)
 
 
 def fresh(rig: HostRig, source: str = "sample", release: str = "1.0.0", **changes: Any) -> InstanceSpec:
