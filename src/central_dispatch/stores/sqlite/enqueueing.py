@@ -1,0 +1,56 @@
+"""Makes jobs, in the caller's transaction."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from central_dispatch.jobs.job import HIGHEST, LOWEST, MAX_PAYLOAD_BYTES, NewJob
+from central_dispatch.stores.sqlite.clock import note_clock
+from central_dispatch.stores.sqlite.times import to_text
+
+# DO NOTHING covers both unique indexes, that of the keys and that of the batches.
+_INSERT = """
+INSERT INTO job (queue, priority, due_at, payload, payload_version, unique_key, given_key, batch, batch_index,
+                 enqueued_by, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING RETURNING id"""
+
+
+def enqueue(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetime) -> list[int | None]:
+    """Insert rows; None where a unique key is held or a batch's number was taken before."""
+    rows = [_row(job, now) for job in jobs]
+    note_clock(connection, now)
+    found = [connection.execute(_INSERT, row).fetchone() for row in rows]
+    return [row[0] if row else None for row in found]
+
+
+def payload_text(job: NewJob) -> str:
+    """Return the payload as it is stored; `ValueError` says what is wrong with it."""
+    text = json.dumps(dict(job.payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    size = len(text.encode())
+    if size > MAX_PAYLOAD_BYTES:
+        raise ValueError(
+            f"the payload has {size} bytes, {MAX_PAYLOAD_BYTES} are allowed: write it to a file that the payload names"
+        )
+    return text
+
+
+def _row(job: NewJob, now: datetime) -> tuple[object, ...]:
+    if not LOWEST <= job.priority <= HIGHEST:
+        raise ValueError(f"the priority is {job.priority}: use {LOWEST} to {HIGHEST}")
+    if (job.batch is None) != (job.batch_index is None):
+        raise ValueError("batch and batch_index go together")
+    return (
+        job.kind,
+        job.priority,
+        to_text(job.due_at or now),
+        payload_text(job),
+        job.payload_version,
+        job.unique_key,
+        job.unique_key,
+        job.batch,
+        job.batch_index,
+        job.enqueued_by,
+        to_text(now),
+    )

@@ -1,0 +1,92 @@
+"""The tables. The portal's migration runs these statements; nothing else describes them.
+
+Times are UTC text as Django writes it (`times.py`), so that pages read the rows with plain models.
+"""
+
+TABLES = (
+    """
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting'
+        CHECK (state IN ('waiting', 'running', 'finished', 'in_error', 'interrupted')),
+    waiting_for TEXT NOT NULL DEFAULT 'new' CHECK (waiting_for IN ('new', 'retry', 'deferred')),
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    due_at TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    payload_version INTEGER NOT NULL,
+    unique_key TEXT,
+    given_key TEXT,
+    batch INTEGER,
+    batch_index INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    deferrals INTEGER NOT NULL DEFAULT 0,
+    fence INTEGER NOT NULL DEFAULT 0,
+    parent TEXT CHECK ((parent IS NOT NULL) = (state = 'running')),
+    interrupt_by TEXT NOT NULL DEFAULT '',
+    percent REAL,
+    words TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT '',
+    ended_by TEXT NOT NULL DEFAULT '',
+    result TEXT NOT NULL DEFAULT '{}',
+    enqueued_by TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    ended_at TEXT,
+    expires_at TEXT
+)""",
+    # Partial indexes: what waits and what runs is little beside what has ended, and only that is looked for often.
+    "CREATE INDEX job_due ON job (queue, priority DESC, due_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX job_running ON job (queue, parent) WHERE state = 'running'",
+    "CREATE INDEX job_dead ON job (queue, expires_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_ended ON job (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE UNIQUE INDEX job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL",
+    "CREATE UNIQUE INDEX job_batch ON job (batch, batch_index) WHERE batch IS NOT NULL",
+    """
+CREATE TABLE job_attempt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    parent TEXT NOT NULL,
+    host TEXT NOT NULL,
+    parent_pid INTEGER NOT NULL,
+    child_pid INTEGER NOT NULL,
+    started_at TEXT,
+    ended_at TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    error TEXT NOT NULL,
+    output_bytes INTEGER NOT NULL DEFAULT 0
+)""",
+    "CREATE UNIQUE INDEX job_attempt_fence ON job_attempt (job, fence)",
+    """
+CREATE TABLE job_parent (
+    id TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    queues TEXT NOT NULL,
+    slots INTEGER NOT NULL,
+    count INTEGER NOT NULL DEFAULT 0,
+    started_at TEXT NOT NULL
+)""",
+    "CREATE TABLE job_queue (queue TEXT PRIMARY KEY, changes TEXT NOT NULL)",
+    "CREATE TABLE job_schedule (queue TEXT PRIMARY KEY, last_run_at TEXT NOT NULL, last_job INTEGER)",
+    # One row. `clock_at` is the latest time that a caller gave: an earlier one means that the clock was set back.
+    """
+CREATE TABLE job_epoch (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch INTEGER NOT NULL,
+    clock_at TEXT NOT NULL
+)""",
+    "INSERT INTO job_epoch (id, epoch, clock_at) VALUES (1, 1, '1970-01-01 00:00:00.000000')",
+)
+
+#: The way back of `TABLES`.
+DROPPED = tuple(
+    f"DROP TABLE {name}" for name in ("job_epoch", "job_schedule", "job_queue", "job_parent", "job_attempt", "job")
+)
+
+#: The fleet's table of hints for live pages, for a store without a portal (tests, benches).
+CHANGES = """
+CREATE TABLE IF NOT EXISTS fleet_change (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, at TEXT NOT NULL
+)"""
