@@ -1,0 +1,69 @@
+"""Calls a handler and turns whatever happens into an answer. Runs in a child only."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outcome, Released, Stopped
+from central_dispatch.worker import answers
+
+Handler = Callable[[Mapping[str, Any], Attempt], Outcome]
+#: A result is for pages; what is larger belongs into a file or the library.
+MAX_RESULT_BYTES = 64 << 10
+_loaded: dict[str, Handler] = {}
+
+
+def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
+    """Run the handler `module:function`; returns its outcome as it travels. SIGTERM's exception passes through."""
+    try:
+        outcome = _load(path)(payload, attempt)
+    except MemoryError:
+        return answers.to_json(Crashed("the memory is exhausted (MemoryError)"))
+    except SystemExit as error:
+        return answers.to_json(Crashed(f"the handler called exit({error.code!r})"))
+    except Exception as error:  # noqa: BLE001 whatever a handler raises is its failure, not the child's
+        _print_traceback()
+        return answers.to_json(Failed(last_line(error)))
+    return _checked(outcome)
+
+
+def last_line(error: BaseException) -> str:
+    """Return what went wrong and where, on one line."""
+    said = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""  # noqa: PTH119 a name to print
+    return f"{said[-1] if said else type(error).__name__}{where}"
+
+
+def _load(path: str) -> Handler:
+    if path not in _loaded:
+        module, _, name = path.partition(":")
+        _loaded[path] = getattr(import_module(module), name)
+    return _loaded[path]
+
+
+def _checked(outcome: object) -> dict[str, Any]:
+    if not isinstance(outcome, Done | Failed | Deferred | Crashed | Stopped | Released):
+        said = f"the handler returned {type(outcome).__name__} where an outcome belongs"
+        return answers.to_json(Failed(said, retryable=False))
+    answer = answers.to_json(outcome)
+    try:
+        size = len(json.dumps(answer))
+    except (TypeError, ValueError) as error:
+        return answers.to_json(Failed(f"the result is no JSON: {error}", retryable=False))
+    if size > MAX_RESULT_BYTES:
+        said = f"the result has {size} bytes; {MAX_RESULT_BYTES} are the most: put it into a file"
+        return answers.to_json(Failed(said, retryable=False))
+    return answer
+
+
+def _print_traceback() -> None:
+    try:
+        traceback.print_exc(file=sys.stderr)
+    except OSError:
+        return

@@ -1,0 +1,229 @@
+"""A child: takes one job after the other from its parent, runs the handler, answers. Nothing here touches the queue.
+
+It is a session and a process group of its own and a subreaper: whatever a handler leaves behind is below it, is
+ended before the answer goes out, and does not live longer than the job.
+"""
+
+import faulthandler
+import gc
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.outcome import Crashed
+from central_dispatch.worker import answers, frames, process_tree
+from central_dispatch.worker.calling import call
+from central_dispatch.worker.messages import Rules
+
+ATTEMPT = "CENTRAL_DISPATCH_ATTEMPT"
+#: How long a child waits for its killed descendants to be gone before it ends itself, in seconds.
+_CLEAN_S = 5.0
+#: A handler may report as often as it likes; the parent hears of it so often, in seconds.
+_REPORT_S = 0.05
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Terminated(BaseException):
+    """SIGTERM came while a handler ran: it unwinds, so that its `finally` clauses work."""
+
+
+def become_child(channel: socket.socket, output: int, rules: Rules, server: int) -> NoReturn:
+    """Turn the process that was just forked into a child, and serve until the parent closes the channel."""
+    os.setsid()
+    process_tree.die_with_parent(signal.SIGKILL, server)
+    process_tree.become_subreaper()
+    _redirect(output)
+    _bound_memory(rules.limit_bytes)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    faulthandler.enable(file=2)
+    gc.enable()
+    child = Child(channel, rules)
+    child.serve()
+    os._exit(0)
+
+
+class Child:
+    """One process, one job at a time."""
+
+    def __init__(self, channel: socket.socket, rules: Rules) -> None:
+        self._channel = channel
+        self._decoder = frames.Decoder()
+        self._orders: list[dict[str, Any]] = []
+        self._rules = rules
+        self._handling = False
+        self._stopping = False
+        self._lock = threading.Lock()  # a handler's threads may report and ask, too
+        self._environment = dict(os.environ)
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._jobs = 0
+        self._reported = 0.0
+
+    def serve(self) -> None:
+        """Run jobs until the channel is closed or this process is used up."""
+        signal.signal(signal.SIGTERM, self._terminated)
+        while (order := self._next()) is not None:
+            answer = self._run(order)
+            self._jobs += 1
+            used_up = self._is_used_up() or answer.pop("spent", False)
+            self._say({"answer": answer, "job": order["job"], "fence": order["fence"], "recycle": used_up})
+            if used_up:
+                return
+
+    def _next(self) -> dict[str, Any] | None:
+        while not self._orders:
+            piece = self._channel.recv(1 << 18)
+            if not piece:
+                return None
+            # A wish to stop that comes between two jobs was for the one before.
+            self._orders += [message for message in self._decoder.feed(piece) if "stop" not in message]
+        return self._orders.pop(0)
+
+    def _run(self, order: dict[str, Any]) -> dict[str, Any]:
+        directory = Path(order["directory"])
+        self._stopping = False
+        os.environ[ATTEMPT] = f"{order['job']}/{order['fence']}"
+        try:
+            directory.mkdir(parents=True)
+            os.chdir(directory)
+        except OSError as error:
+            return answers.to_json(Crashed(f"cannot make the work directory {directory}: {error.strerror}"))
+        attempt = Attempt(order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop)
+        answer = self._handle(order["handler"], order["payload"], attempt)
+        spent = self._clean_up(directory)
+        return answer | {"spent": spent or answer.get("outcome") == "crashed"}
+
+    def _handle(self, handler: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
+        answer: dict[str, Any] | None = None
+        try:
+            try:
+                self._handling = True
+                answer = call(handler, payload, attempt)
+            finally:
+                self._handling = False
+        except Terminated:
+            # It may have come after the answer was there, in the moment before `_handling` became false.
+            answer = answer or answers.to_json(Crashed("ended by SIGTERM"))
+        return answer
+
+    def _clean_up(self, directory: Path) -> bool:
+        """Undo what the handler left in this process and below it; true where that takes a fresh process."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        spent = not _end_descendants() or threading.active_count() > 1
+        if os.environ.get(ATTEMPT) is None or dict(os.environ) != {**self._environment, ATTEMPT: os.environ[ATTEMPT]}:
+            spent = True
+        if signal.getsignal(signal.SIGTERM) != self._terminated:
+            spent = True
+        os.chdir("/")
+        remove(directory)
+        _leave_database()
+        return spent
+
+    def _terminated(self, _number: int, _frame: FrameType | None) -> None:
+        if self._handling:
+            self._handling = False
+            raise Terminated
+
+    def _report(self, percent: float, words: str) -> None:
+        now = time.monotonic()
+        if now - self._reported < _REPORT_S and percent < 100:  # noqa: PLR2004 percent
+            return
+        self._reported = now
+        self._say({"percent": min(100.0, max(0.0, float(percent))), "words": str(words)[:500]})
+
+    def _asks_to_stop(self) -> bool:
+        with self._lock:
+            if not self._stopping and select.select([self._channel], [], [], 0)[0]:
+                piece = self._channel.recv(1 << 16)
+                # The parent is gone: nobody waits for what this job does.
+                self._stopping = not piece or any("stop" in message for message in self._decoder.feed(piece))
+            return self._stopping
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            try:
+                self._channel.sendall(frames.encode(message))
+            except (BrokenPipeError, ConnectionResetError):
+                os._exit(0)
+
+    def _is_used_up(self) -> bool:
+        resident = int(os.pread(self._statm, 100, 0).split()[1]) * _PAGE
+        return self._jobs >= self._rules.recycle_jobs or resident > self._rules.resident_bytes
+
+
+def remove(directory: Path) -> None:
+    """Remove an attempt's work directory, and its job's when that is empty then."""
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):
+        directory.parent.rmdir()
+
+
+def _end_descendants() -> bool:
+    """End all that the handler left running; false where something does not go."""
+    deadline = time.monotonic() + _CLEAN_S
+    while _reap():
+        if time.monotonic() > deadline:
+            return False
+        process_tree.kill_all(process_tree.below(os.getpid(), process_tree.snapshot()))
+        time.sleep(0.002)
+    return True
+
+
+def _reap() -> bool:
+    """Take away ended descendants; false when none is left, which costs one call for a handler that left none."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _redirect(output: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(nothing)
+    os.close(output)
+    for name in ("stdout", "stderr"):
+        # Line by line: what was printed before a crash is in the history.
+        setattr(sys, name, os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace"))
+
+
+def _bound_memory(limit_bytes: int) -> None:
+    bound = limit_bytes or os.sysconf("SC_PHYS_PAGES") * _PAGE
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+    # Where the kernel must choose whom to kill, it is a job, not the parent and not the database.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+
+
+def _leave_database() -> None:
+    """Close what a handler opened through Django: no transaction and no lock lives longer than its job."""
+    database: Any = sys.modules.get("django.db")
+    if database is None:
+        return
+    settled: Callable[..., None] = database.connections.close_all
+    with suppress(Exception):
+        settled()

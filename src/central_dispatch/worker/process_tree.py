@@ -1,0 +1,111 @@
+"""Processes as /proc shows them: who is below whom, and how to end all of them.
+
+A process of ours that may leave descendants is a *subreaper*: a grandchild whose parent ended (a double
+fork, with or without a session of its own) comes to it and not to init, so that nothing gets out of sight.
+"""
+
+import ctypes
+import os
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
+_PROC = "/proc"
+_DEAD = frozenset("ZX")
+STOPPED = frozenset("Tt")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One process. `started`: in clock ticks since boot, which with the pid names a process for good."""
+
+    pid: int
+    parent: int
+    state: str
+    started: int
+
+    @property
+    def lives(self) -> bool:
+        """It is more than an entry that nobody has reaped yet."""
+        return self.state not in _DEAD
+
+
+def die_with_parent(number: signal.Signals, parent: int) -> None:
+    """Have the kernel send us this signal when our parent dies; end at once if it has died already."""
+    _LIBRARY.prctl(_PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def become_subreaper() -> None:
+    """Have orphans among our descendants come to us."""
+    _LIBRARY.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def look_at(pid: int) -> Seen | None:
+    """Return a process, or None where there is none of that pid."""
+    try:
+        text = Path(f"{_PROC}/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name stands in brackets and may itself hold brackets and spaces.
+    fields = text[text.rfind(")") + 2 :].split()
+    return Seen(pid, int(fields[1]), fields[0], int(fields[19]))
+
+
+def every_pid() -> Iterator[int]:
+    """Return the pids that are there now."""
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            yield int(entry.name)
+
+
+def snapshot() -> dict[int, list[Seen]]:
+    """Return all processes by their parent's pid."""
+    found: dict[int, list[Seen]] = {}
+    for pid in every_pid():
+        if seen := look_at(pid):
+            found.setdefault(seen.parent, []).append(seen)
+    return found
+
+
+def below(root: int, by_parent: dict[int, list[Seen]]) -> list[Seen]:
+    """Return everything below a process, parents before children."""
+    found: list[Seen] = []
+    ahead = [root]
+    while ahead:
+        for seen in by_parent.get(ahead.pop(), ()):
+            found.append(seen)
+            ahead.append(seen.pid)
+    return found
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may be gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def kill_all(processes: Collection[Seen]) -> int:
+    """Kill those that live; returns how many did. All are stopped first, so that none forks meanwhile."""
+    living = [seen for seen in processes if seen.lives]
+    for seen in living:
+        send(seen.pid, signal.SIGSTOP)
+    for seen in living:
+        send(seen.pid, signal.SIGKILL)
+    return len(living)
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return the environment a process was started with; empty where it is gone or not ours to read."""
+    try:
+        content = Path(f"{_PROC}/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in content.split(b"\0") if entry)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
