@@ -125,6 +125,25 @@ def test_a_newer_session_stops_the_older_one(administrator: Browser, host: Host)
     assert host.call("heartbeat", **beat).body["alert"]
 
 
+def test_a_host_worker_that_was_killed_while_it_waited_is_followed_without_an_alert(
+    administrator: Browser, host: Host
+) -> None:
+    """Its call still waits when its successor starts. Only a host worker that calls again is a second one."""
+    old, address = host.session, f"workers/{host.worker}"
+    seen = administrator.api("GET", address).body["last_seen"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(host.claim, 50)
+        until = time.monotonic() + 30
+        while administrator.api("GET", address).body["last_seen"] == seen:  # noted as the call came in
+            assert time.monotonic() < until
+        host.start()
+        assert waiting.result(timeout=20).body == {"orders": [], "wishes": []}
+    assert not administrator.api("GET", address).body["alert"]
+    host.session = old
+    assert host.claim(wait_s=50).status == 409
+    assert administrator.api("GET", address).body["alert"]
+
+
 def test_a_gap_is_answered_with_where_to_go_on(administrator: Browser, host: Host, instance: str) -> None:
     run = administrator.api("POST", f"instances/{instance}/deploy").body["id"]
     host.claim()

@@ -140,6 +140,15 @@ def test_a_second_host_worker_raises_an_alert_and_gets_no_orders(administrator: 
     assert "two host workers" in Worker.objects.get(pk=worker.pk).alert
 
 
+def test_a_call_that_a_killed_host_worker_left_waiting_raises_no_alert(administrator: Actor) -> None:
+    worker, _ = enrolled(administrator)
+    first = start(worker, last=2)
+    start(worker, last=first.session)
+    answer = claim(worker.pk, Claim(session=first.session), first_look=False)
+    assert isinstance(answer, hosts.StaleSession)
+    assert not Worker.objects.get(pk=worker.pk).alert
+
+
 @pytest.mark.parametrize(("last", "machine"), [(1, MACHINE), (2, "f" * 32)])
 def test_a_rewound_or_copied_host_gets_no_orders_until_it_is_accepted(
     administrator: Actor, last: int, machine: str

@@ -23,12 +23,13 @@ BATCH = 50
 def claim(worker_id: str, message: Claim, *, first_look: bool = True) -> Claimed | StaleSession:
     """Return what there is for the host now; it may be nothing. `first_look`: the call has just come in.
 
-    Only a first look may conclude from what the host knows: what it lists grows old while it waits.
+    Only a first look may conclude from what the host knows, or from its calling at all: what it lists grows old
+    while it waits, and a host worker that was killed leaves its call behind.
     """
     with transaction.atomic():
         worker = Worker.objects.select_for_update().get(pk=worker_id)
         if message.session != worker.session:
-            return stale_session(worker, message.session)
+            return stale_session(worker, message.session) if first_look else StaleSession(worker.session, worker.alert)
         now = timezone.now()
         if first_look:
             worker.last_seen, worker.used_session = now, message.session

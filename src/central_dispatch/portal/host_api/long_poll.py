@@ -94,6 +94,10 @@ async def _wait(
             await subscription.take(min(LOOK_S, max(until - clock(), 0)))
             if await call(has_something, worker.pk, message):
                 answer = await call(_later_look, worker.pk, message)
+                if isinstance(answer, StaleSession):
+                    # Whoever waits here may be dead, and the new session its successor. One that lives calls again,
+                    # and that call tells of two.
+                    return Claimed()
         return answer
     finally:
         hub.leave(subscription)
