@@ -75,7 +75,6 @@ class EmbeddedBroker:
         folder = self._open_folder()
         if self._sender is None:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._sender.setblocking(False)
         for name in os.listdir(folder):  # noqa: PTH208 by its descriptor
             if name.endswith(_SUFFIX):
                 self._ring_one(self._sender, folder, name, messages)
@@ -84,7 +83,7 @@ class EmbeddedBroker:
         address = _address(self._directory, folder, name)
         for message in messages:
             try:
-                sender.sendto(message, address)
+                sender.sendto(message, socket.MSG_DONTWAIT, address)
             except (BlockingIOError, FileNotFoundError):
                 return  # it has bells enough; or it went just now
             except ConnectionRefusedError:

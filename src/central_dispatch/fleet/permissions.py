@@ -23,6 +23,17 @@ LEAST_ROLE: dict[str, Role] = {
     "worker.revoke": Role.ADMINISTRATOR,
     "worker.accept": Role.ADMINISTRATOR,
     "audit.view": Role.ADMINISTRATOR,
+    "jobs.view": Role.VIEWER,
+    "job.enqueue": Role.OPERATOR,
+    "job.interrupt": Role.OPERATOR,
+    "job.cancel": Role.OPERATOR,
+    "job.retry": Role.OPERATOR,
+    "queue.pause": Role.OPERATOR,
+    "queue.requeue": Role.OPERATOR,
+    "queue.change": Role.ADMINISTRATOR,
+    # What is purged or given up does not come back by itself.
+    "queue.purge": Role.ADMINISTRATOR,
+    "queue.delete": Role.ADMINISTRATOR,
 }
 
 

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "central_dispatch.fleet",
     "central_dispatch.portal.accounts",
     "central_dispatch.portal.audit",
+    "central_dispatch.portal.worker_manager",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -23,7 +23,9 @@ CHECK_S = 60.0
 #: The browser comes back after this, in milliseconds.
 RETRY_MS = 2000
 _MOST_TOPICS = 50
-_TOPIC = re.compile(r"workers|instances|runs|audit|(?:worker|instance|run):[0-9a-f]{32}")
+_TOPIC = re.compile(
+    r"workers|instances|runs|audit|jobs|queues|parents|(?:worker|instance|run):[0-9a-f]{32}|job:[0-9]{1,18}"
+)
 
 
 async def stream(hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:

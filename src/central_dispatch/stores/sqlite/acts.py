@@ -1,6 +1,8 @@
 """What people do to jobs. Each is a compare-and-set in the caller's transaction; bulk acts take one chunk at a time."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -67,39 +69,46 @@ def retry(
     return "key held"
 
 
-def purge(
-    connection: sqlite3.Connection, queue: str, by: str, why: str, now: datetime, *, limit: int = CHUNK
-) -> list[int]:
-    """End up to `limit` waiting jobs of a queue; returns them. Empty: none waits any more."""
-    return _chunk(connection, _INTERRUPT, queue, "waiting", limit, {"by": by, "why": why, "now": to_text(now)})
+def waiting_in(connection: sqlite3.Connection, queue: str) -> list[int]:
+    """Return the waiting jobs of a queue."""
+    return [row[0] for row in connection.execute("SELECT id FROM job WHERE queue = ? AND state = 'waiting'", (queue,))]
 
 
-def discard_failed(
-    connection: sqlite3.Connection, queue: str, by: str, why: str, now: datetime, *, limit: int = CHUNK
-) -> list[int]:
-    """Give up to `limit` dead letters of a queue up: they are *interrupted* and no longer in error."""
-    return _chunk(connection, _INTERRUPT, queue, "in_error", limit, {"by": by, "why": why, "now": to_text(now)})
+def dead_in(connection: sqlite3.Connection, queue: str) -> list[int]:
+    """Return the dead letters of a queue, those first that expire first."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT id FROM job WHERE queue = ? AND state = 'in_error' ORDER BY expires_at, id", (queue,)
+        )
+    ]
 
 
-def requeue_failed(connection: sqlite3.Connection, queue: str, now: datetime, *, limit: int = CHUNK) -> list[int]:
-    """Have up to `limit` dead letters of a queue tried again; those whose unique key is held stay where they are.
+def purge(connection: sqlite3.Connection, jobs: Sequence[int], by: str, why: str, now: datetime) -> list[int]:
+    """End those of these jobs that (still) wait; returns them. `CHUNK` at a time."""
+    return _interrupt_all(connection, jobs, "waiting", by, why, now)
+
+
+def give_up(connection: sqlite3.Connection, jobs: Sequence[int], by: str, why: str, now: datetime) -> list[int]:
+    """End those of these jobs that wait or are dead letters: they are *interrupted* and no longer in error."""
+    waiting = _interrupt_all(connection, jobs, "waiting", by, why, now)
+    return sorted([*waiting, *_interrupt_all(connection, jobs, "in_error", by, why, now)])
+
+
+def requeue(connection: sqlite3.Connection, jobs: Sequence[int], now: datetime) -> list[int]:
+    """Have those of these dead letters tried again whose unique key is free; returns them.
 
     One by one, as two of them may have the same key.
     """
-    rows = connection.execute(
-        f"SELECT id FROM job WHERE queue = ? AND state = 'in_error' AND {_KEY_IS_FREE} ORDER BY expires_at, id LIMIT ?",  # noqa: S608 constants
-        (queue, limit),
-    ).fetchall()
-    return [job for (job,) in rows if retry(connection, job, now) == "waiting"]
+    return [job for job in jobs if retry(connection, job, now) == "waiting"]
 
 
-def _chunk(
-    connection: sqlite3.Connection, change: str, queue: str, state: str, limit: int, values: dict[str, str]
+def _interrupt_all(
+    connection: sqlite3.Connection, jobs: Sequence[int], state: str, by: str, why: str, now: datetime
 ) -> list[int]:
-    # The state is part of the text, or SQLite would not use the partial index.
-    chosen = f"SELECT id FROM job WHERE queue = :queue AND state = '{state}' LIMIT :limit"  # noqa: S608 a constant of ours
+    chosen = "id IN (SELECT value FROM json_each(:jobs)) AND state = :state"
     rows = connection.execute(
-        f"UPDATE job SET {change} WHERE id IN ({chosen}) RETURNING id",  # noqa: S608 constants
-        values | {"queue": queue, "limit": limit},
+        f"UPDATE job SET {_INTERRUPT} WHERE {chosen} RETURNING id",  # noqa: S608 constants
+        {"jobs": json.dumps(list(jobs)), "state": state, "by": by, "why": why, "now": to_text(now)},
     ).fetchall()
     return sorted(row[0] for row in rows)

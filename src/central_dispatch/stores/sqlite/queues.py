@@ -7,12 +7,15 @@ from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from central_dispatch.jobs.job import NewJob
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.stores.sqlite.enqueueing import enqueue
 from central_dispatch.stores.sqlite.times import from_text, to_text
 
+_SETTINGS = TypeAdapter(QueueSettings)
 _NAMES = frozenset(field.name for field in fields(QueueSettings))
 
 
@@ -36,7 +39,7 @@ class Queues:
         """Change some settings. `ValueError` for a name that there is not, or a value out of bounds."""
         if unknown := sorted(set(changes) - _NAMES):
             raise ValueError(f"no such setting: {', '.join(unknown)}; there are {', '.join(sorted(_NAMES))}")
-        changed = replace(self.settings(connection, queue), **changes)
+        changed = _typed(asdict(self.settings(connection, queue)) | dict(changes))
         if problems := changed.problems():
             raise ValueError("; ".join(f"{name}: {allowed}" for name, allowed in problems))
         defaults = asdict(self.defaults(queue))
@@ -52,6 +55,15 @@ class Queues:
         """Return the version in which a kind's payloads are made."""
         kind = self._kinds.get(queue)
         return kind.payload_version if kind else 1
+
+
+def _typed(values: Mapping[str, Any]) -> QueueSettings:
+    """Read settings as they come from a form, a command line or JSON."""
+    try:
+        return _SETTINGS.validate_python(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise ValueError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in faults)) from None
 
 
 def stored_changes(connection: sqlite3.Connection, queue: str) -> dict[str, Any]:

@@ -1,0 +1,11 @@
+"""Makes the Worker Manager a Django application."""
+
+from django.apps import AppConfig
+
+
+class WorkerManagerConfig(AppConfig):
+    """Jobs, queues and queue workers."""
+
+    name = "central_dispatch.portal.worker_manager"
+    label = "worker_manager"
+    verbose_name = "Worker Manager"

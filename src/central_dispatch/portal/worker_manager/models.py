@@ -1,0 +1,103 @@
+"""The job tables as pages and the API read them. Written by the store's SQL alone: nothing here is saved."""
+
+from django.db import models
+
+
+class Job(models.Model):
+    """One job: the row is the truth."""
+
+    class State(models.TextChoices):
+        """Where a job stands."""
+
+        WAITING = "waiting", "waiting"
+        RUNNING = "running", "running"
+        FINISHED = "finished", "finished"
+        IN_ERROR = "in_error", "in error"
+        INTERRUPTED = "interrupted", "interrupted"
+
+    id = models.BigAutoField(primary_key=True)
+    queue = models.TextField()
+    state = models.TextField(choices=State.choices)
+    waiting_for = models.TextField()  # new, retry, deferred
+    priority = models.IntegerField()
+    due_at = models.DateTimeField()
+    payload = models.JSONField()
+    payload_version = models.IntegerField()
+    #: The key that is held while the job waits or runs; `given_key` is what it was.
+    unique_key = models.TextField(null=True)  # noqa: DJ001 null means: none is held
+    given_key = models.TextField(null=True)  # noqa: DJ001 null means: none
+    batch = models.BigIntegerField(null=True)
+    batch_index = models.BigIntegerField(null=True)
+    attempts = models.IntegerField()
+    deferrals = models.IntegerField()
+    fence = models.BigIntegerField()
+    parent = models.TextField(null=True)  # noqa: DJ001 null means: it does not run
+    interrupt_by = models.TextField()
+    percent = models.FloatField(null=True)
+    words = models.TextField()
+    error = models.TextField()
+    ended_by = models.TextField()
+    result = models.JSONField()
+    enqueued_by = models.TextField()
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "job"
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.pk}"
+
+    @property
+    def is_over(self) -> bool:
+        """It neither waits nor runs."""
+        return self.state not in {self.State.WAITING, self.State.RUNNING}
+
+
+class Attempt(models.Model):
+    """One execution that has ended."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, models.DO_NOTHING, db_column="job", related_name="history", db_constraint=False)
+    fence = models.BigIntegerField()
+    parent = models.TextField()
+    host = models.TextField()
+    parent_pid = models.IntegerField()
+    child_pid = models.IntegerField()  # 0: not known, as its parent died
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    outcome = models.TextField()  # done, failed, deferred, crashed, stopped, released
+    error = models.TextField()
+    output_bytes = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "job_attempt"
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.job_id}, {self.outcome}"
+
+
+class Parent(models.Model):
+    """A queue worker that runs, or was not found dead yet."""
+
+    id = models.TextField(primary_key=True)
+    host = models.TextField()
+    pid = models.IntegerField()
+    queues = models.JSONField()
+    slots = models.IntegerField()
+    count = models.BigIntegerField()  # its beats
+    started_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "job_parent"
+        ordering = ("host", "pid")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
