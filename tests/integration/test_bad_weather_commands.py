@@ -113,7 +113,7 @@ LEAKS = {
     "in one long line": "cat >t 2>/dev/null || t=$(cat); printf '%s' \"$t\" | head -c 100000; exit 1",
     # Whatever its length, some copy of the password lies across each bound of the reader.
     "at every bound": 't=$(cat); p=${t##*\\"password\\": \\"}; p=${p%%\\"*}; i=0;'
-    " while [ $i -lt 3000 ]; do printf '%s' \"$p-$i-\"; i=$((i+1)); done; exit 1",
+    " (while [ $i -lt 3000 ]; do printf '%s' \"$p-$i-\"; i=$((i+1)); done) | dd bs=997 iflag=fullblock 2>&1; exit 1",
     "on the last line": 't=$(cat); p=${t##*\\"password\\": \\"}; p=${p%%\\"*}; echo "pw $p" >&2; exit 1',
 }
 

@@ -22,6 +22,8 @@ from servers.weather import fresh, journal_of, make_source, watched
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a file system of its own")
 
+# A journal's last page has room for some lines; that many need another one.
+CHATTY = "i=0; while [ $i -lt 190 ]; do echo line $i, with some words more; i=$((i+1)); done; exit 1"
 MEGABYTES = 72  # the plan asks for 64 MiB and the source's size
 
 
@@ -133,6 +135,28 @@ def test_a_disk_that_fills_during_the_back_out_leaves_nothing_and_the_journal_en
     assert difference(clean, host_lines(rig)) == []
 
 
+def test_the_reserve_carries_the_journal_over_a_disk_that_is_full(rig: HostRig) -> None:
+    reserve = rig.sandbox.state_directory / "reserve"
+    assert Reserve(reserve).make()
+    clean = host_lines(rig)
+    filled: list[str] = []
+
+    def seen(kind: str, _name: str) -> None:
+        if kind == "output" and not filled:
+            filled.append(kind)
+            fill(rig)
+
+    saga = watched(rig, fresh(rig, make_source(rig.sandbox, "weather", CHATTY)), seen)
+    assert saga.carry_on() == "backed_out"
+    assert not reserve.exists(), "it was needed"
+    kinds = [entry.kind for entry in read(journal_of(saga, rig))]
+    assert kinds.count("output") == 190
+    assert kinds[-1] == "end"
+    make_room(rig)
+    assert Reserve(reserve).make()
+    assert difference(clean, host_lines(rig)) == []
+
+
 def test_a_disk_that_stays_full_beyond_the_reserve_holds_the_run_up_until_there_is_room(rig: HostRig) -> None:
     """Somebody eats each byte that is freed: no line can be written, so nothing may be done either."""
     assert Reserve(rig.sandbox.state_directory / "reserve").make()
@@ -143,9 +167,7 @@ def test_a_disk_that_stays_full_beyond_the_reserve_holds_the_run_up_until_there_
         if greedy and name == "install":
             fill(rig)
 
-    # A journal's last page has room for some lines; that many need another one.
-    script = "i=0; while [ $i -lt 190 ]; do echo line $i, with some words more; i=$((i+1)); done; exit 1"
-    saga = watched(rig, fresh(rig, make_source(rig.sandbox, "weather", script)), seen)
+    saga = watched(rig, fresh(rig, make_source(rig.sandbox, "weather", CHATTY)), seen)
     with pytest.raises(JournalUnwritable):
         saga.carry_on()
     state = replay(read(journal_of(saga, rig)))
