@@ -70,7 +70,7 @@ class Children:
     """Keeps `slots` children. The main loop registers what `watch` and `forget` are given with its selector."""
 
     def __init__(self, slots: int, start: Start, environment: dict[str, str], selector: selectors.BaseSelector) -> None:
-        self._slots = slots
+        self.slots = slots
         self._start = start
         self._environment = environment
         self._selector = selector
@@ -87,7 +87,7 @@ class Children:
             self._start_server()
         self._flush()
         now = time.monotonic()
-        for slot in range(self._slots):
+        for slot in range(self.slots):
             if slot not in self._children and now >= self._not_before.get(slot, 0.0):
                 self._start_child(slot)
 

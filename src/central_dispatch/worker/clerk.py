@@ -70,6 +70,7 @@ class Clerk:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._wanted = parent.slots
+        self._ahead = 0
         self._ended: deque[Ended] = deque()
         self._held: dict[int, Claim] = {}
         self._reports: dict[tuple[int, int], Progress] = {}
@@ -113,6 +114,10 @@ class Clerk:
         for claim in claims:
             self._read_settings(claim.kind)
         self._draining = True
+
+    def claim_ahead(self, jobs: int) -> None:
+        """Claim so many jobs more than there are free slots, so that short ones follow each other without a pause."""
+        self._ahead = jobs
 
     def drain(self) -> None:
         """Claim nothing any more."""
@@ -164,7 +169,7 @@ class Clerk:
     def _pause(self) -> float:
         now = time.monotonic()
         until = self._next_look
-        if self._wanted > 0 and not self._draining:
+        if self._room > 0 and not self._draining:
             until = min(until, self._due)
         if self._held:
             until = min(until, self._next_interrupts)
@@ -303,15 +308,19 @@ class Clerk:
         self._turn += 1
         order = [queues[(self._turn + index) % len(queues)] for index in range(len(queues))]
         hot = [queue for queue in order if queue in self._hot]
-        while hot and self._wanted > 0:
-            share = math.ceil(self._wanted / len(hot))
+        while hot and self._room > 0:
+            share = math.ceil(self._room / len(hot))
             hot = [queue for queue in hot if self._claim_of(queue, share)]
         if not self._hot and not self._held and not self._ended and self._due > time.monotonic():
             self._post(Quiet())
 
+    @property
+    def _room(self) -> int:
+        return self._wanted + self._ahead
+
     def _claim_of(self, queue: str, share: int) -> bool:
         """Claim up to a share of one queue; true where it may have more."""
-        limit = min(share, self._wanted)
+        limit = min(share, self._room)
         if limit <= 0:
             return False
         # First forgotten, then asked: a bell that rings meanwhile is not lost.

@@ -28,6 +28,10 @@ Why = Literal["stopped", "empty", "lost"]
 #: How often time limits and grace times are looked at while something runs, and how long a flood is left unread.
 _TICK_S = 0.05
 _FLOOD_S = 0.01
+#: Executions shorter than this, on average, have the next ones claimed ahead; and how long such a job waits for its
+#: slot before it goes back, uncounted. Both in seconds.
+_SHORT_S = 0.02
+_PATIENCE_S = 1.0
 #: Reads of a child's socket after its end, each of which takes 256 KiB: its last words are among them.
 _LAST_WORDS = 64
 #: A payload that this worker is too old for waits for a newer worker, so long each time, in seconds.
@@ -77,7 +81,8 @@ class ParentLoop:
         self._inbox: deque[Any] = deque()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.selector.register(self._wake_read, selectors.EVENT_READ, self)
-        self._pending: deque[Claim] = deque()
+        self._pending: deque[tuple[Claim, float]] = deque()  # with the time when they came
+        self._mean_s = _SHORT_S
         self._running: dict[Child, Running] = {}
         self._muted: dict[Child, float] = {}
         self._draining = self._hurrying = self._lost = self._quiet = False
@@ -220,6 +225,9 @@ class ParentLoop:
         del self._running[child]
         child.busy = False
         self.settled += 1
+        # Only while jobs are short: one that was claimed ahead of a long one could run elsewhere.
+        self._mean_s += (time.monotonic() - running.started - self._mean_s) / 10
+        self._clerk.claim_ahead(self._children.slots if self._mean_s < _SHORT_S else 0)
         outcome = stops.verdict(answer, end, running.stop)
         if not self._lost:
             self._end(running.claim, outcome, child.pid, running.started_at, running.output.kept())
@@ -234,7 +242,7 @@ class ParentLoop:
         while self._inbox:
             match self._inbox.popleft():
                 case Claimed(claims):
-                    self._pending.extend(claims)
+                    self._pending.extend((claim, now) for claim in claims)
                 case Interrupted(jobs):
                     wishes = dict(jobs)
                     self._interrupt(wishes, now)
@@ -242,9 +250,9 @@ class ParentLoop:
                     self._quiet = True
 
     def _interrupt(self, wishes: dict[int, str], now: float) -> None:
-        for claim in [claim for claim in self._pending if claim.job in wishes]:
-            self._pending.remove(claim)
-            by = wishes[claim.job]
+        for waiting in [waiting for waiting in self._pending if waiting[0].job in wishes]:
+            self._pending.remove(waiting)
+            claim, by = waiting[0], wishes[waiting[0].job]
             self._end(claim, Stopped(by, "before it began") if by else Released(), 0, datetime.now(UTC))
         for running in self._running.values():
             by = wishes.get(running.claim.job)
@@ -284,7 +292,7 @@ class ParentLoop:
 
     def _release_pending(self) -> None:
         while self._pending:
-            self._end(self._pending.popleft(), Released(), 0, datetime.now(UTC))
+            self._end(self._pending.popleft()[0], Released(), 0, datetime.now(UTC))
 
     # Beginning jobs, and their times.
 
@@ -293,7 +301,7 @@ class ParentLoop:
             return
         for child in list(self._children.idle()):
             while self._pending and not child.busy:
-                claim = self._pending.popleft()
+                claim, _ = self._pending.popleft()
                 if refused := self._refusal(claim):
                     self._end(claim, refused, 0, datetime.now(UTC))
                 else:
@@ -340,6 +348,9 @@ class ParentLoop:
             self._press(running, now)
         if not self._draining:
             self._children.keep()
+        if self._pending and self._running and now - self._pending[0][1] > _PATIENCE_S:
+            self._clerk.claim_ahead(0)
+            self._release_pending()
 
     def _press(self, running: Running, now: float) -> None:
         """Do what an ending under way has come to."""

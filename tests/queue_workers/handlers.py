@@ -1,0 +1,152 @@
+"""Handlers of the tests: each does one thing that a handler may do, or must not."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.kinds import Kind
+from central_dispatch.jobs.outcome import Deferred, Done, Failed, Outcome, Released
+from central_dispatch.jobs.queue_settings import QueueSettings
+
+Payload = Mapping[str, Any]
+
+
+def no_op(_payload: Payload, _attempt: Attempt) -> Outcome:
+    return Done()
+
+
+def sleep(payload: Payload, attempt: Attempt) -> Outcome:
+    """Sleep, deaf to everything but signals; leaves a line per execution in a file for the history."""
+    if log := payload.get("log"):
+        with Path(log).open("a", encoding="ascii") as file:
+            file.write(f"{attempt.job} {attempt.fence} {os.getpid()}\n")
+    time.sleep(payload["seconds"])
+    return Done({"fence": attempt.fence})
+
+
+def patient(payload: Payload, attempt: Attempt) -> Outcome:
+    """Work until asked to stop, as a good handler does."""
+    deadline = time.monotonic() + payload["seconds"]
+    while time.monotonic() < deadline:
+        if attempt.stopping():
+            return Released()
+        time.sleep(0.01)
+    return Done()
+
+
+def finishing(_payload: Payload, attempt: Attempt) -> Outcome:
+    """Finish the work when asked to stop."""
+    while not attempt.stopping():
+        time.sleep(0.01)
+    return Done({"finished": "in the grace time"})
+
+
+def report(_payload: Payload, attempt: Attempt) -> Outcome:
+    attempt.report(40, "four of ten")
+    (attempt.directory / "draft").write_text("x", encoding="ascii")
+    print("working in", attempt.directory, os.environ["CENTRAL_DISPATCH_ATTEMPT"])  # noqa: T201 captured
+    time.sleep(1.2)
+    return Done({"directory": str(attempt.directory)})
+
+
+def misbehave(payload: Payload, _attempt: Attempt) -> Outcome:
+    """End in one of the ways that are no outcome."""
+    match payload["how"]:
+        case "raise":
+            raise LookupError("the record is gone")
+        case "exit":
+            sys.exit(3)
+        case "exit hard":
+            os._exit(7)
+        case "segfault":
+            ctypes.string_at(0)
+        case "memory":
+            kept = [bytearray(8 << 20) for _ in range(10_000)]
+            return Done({"kept": len(kept)})
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "nonsense":
+            return "well"  # type: ignore[return-value]  # the point
+        case "no json":
+            return Done({"what": object()})
+        case "fail":
+            return Failed("this can never work", retryable=False)
+        case "defer":
+            return Deferred("the record is locked", 3600)
+        case "unasked":
+            return Released()
+    raise AssertionError(payload)
+
+
+def flood(payload: Payload, _attempt: Attempt) -> Outcome:
+    line = b"x" * 1023 + b"\n"
+    sys.stdout.write("the beginning\n")
+    sys.stdout.flush()
+    for _ in range(payload["kib"]):
+        os.write(1, line)
+    sys.stdout.write("the end\n")
+    return Done()
+
+
+#: A shell that ignores SIGTERM with a child that does, a double fork in a session of its own, and a plain child.
+_TREE = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 600 & sleep 600"])
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    time.sleep(600)
+open(sys.argv[1], "w").close()
+time.sleep(600)
+"""
+
+
+def tree(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Start a tree of processes that does not want to end, and wait for it, deaf to SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.run([sys.executable, "-c", _TREE, payload["ready"]], check=True)
+    return Done()
+
+
+def litter(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Leave a tree running and return."""
+    subprocess.Popen([sys.executable, "-c", _TREE, payload["ready"]])
+    while not Path(payload["ready"]).exists():
+        time.sleep(0.01)
+    return Done()
+
+
+def measure(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Say when the handler began."""
+    return Done({"latency_s": time.time() - payload["at"], "pid": os.getpid()})
+
+
+def _kind(name: str, **settings: Any) -> Kind:
+    defaults = QueueSettings(**{"retry_delay_s": 0.1, "backoff": "fixed", "grace_s": 1.0, **settings})
+    return Kind(name=name, handler=f"queue_workers.handlers:{name.replace('-', '_')}", says=name, defaults=defaults)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("no-op"),
+        _kind("sleep", max_attempts=1000),
+        _kind("patient"),
+        _kind("finishing"),
+        _kind("report"),
+        _kind("misbehave", max_attempts=1),
+        _kind("flood"),
+        _kind("tree"),
+        _kind("litter"),
+        _kind("measure"),
+    )
+}
