@@ -135,19 +135,23 @@ class _Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, unless it is the caller, and remove the socket."""
+        """Remove the socket and end the thread: at once, or after the call that it is in if that is the caller."""
         self._stopping = True
         with contextlib.suppress(OSError):
             Path(self._address).unlink()
-        self._socket.shutdown(socket.SHUT_RDWR)
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        if threading.current_thread() is self._thread:
+            self._socket.close()  # nothing reads it any more: the loop ends with this call
+            return
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes it
+        self._thread.join()
+        self._socket.close()
 
     def _listen(self) -> None:
-        with self._socket:
-            while not self._stopping:
-                for queue in self._next():
-                    self._call(queue)
+        while not self._stopping:
+            for queue in self._next():
+                self._call(queue)
+                if self._stopping:
+                    break
 
     def _next(self) -> list[str]:
         """Wait for a bell; return it and all that wait with it, each queue once."""
