@@ -93,7 +93,10 @@ def _crontabs(others: set[str]) -> Iterator[str]:
     for path in sorted(CRONTABS.iterdir()) if os.access(CRONTABS, os.R_OK) else ():
         if path.name in others:
             continue
-        lines = path.read_text().splitlines()
+        try:
+            lines = path.read_text().splitlines()
+        except FileNotFoundError:
+            continue  # the draft of somebody's `crontab`, published in between
         # `crontab` writes the time of the last change into three lines at the top.
         yield f"crontab {path.name} {[line for line in lines if not line.startswith('# (')]}"
 
