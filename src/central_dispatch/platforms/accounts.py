@@ -47,11 +47,12 @@ class LinuxAccounts:
 
     def next_id(self) -> int:
         """See `ports.Accounts`. The number counts as used from now on, whatever becomes of it."""
-        taken = [user.pw_uid for user in pwd.getpwall()] + [group.gr_gid for group in grp.getgrall()]
+        taken = {user.pw_uid for user in pwd.getpwall()} | {group.gr_gid for group in grp.getgrall()}
         with _locked(self._counter) as fd:
             said = os.pread(fd, 32, 0).strip()
-            last = int(said) if said.isdigit() else self._first - 1
-            number = max([last, *(one for one in taken if self._first <= one <= self._last)]) + 1
+            number = (int(said) if said.isdigit() else self._first - 1) + 1
+            while number in taken:
+                number += 1
             # A directory service answers for a number that it does not list.
             while _is_taken(number):
                 number += 1

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from central_dispatch.platforms.accounts import FIRST_ID, LAST_ID
 from central_dispatch.platforms.files import PosixFiles
 from central_dispatch.platforms.kept import KeptServices
 from central_dispatch.platforms.layouts import DEBIAN, Layout, detect
@@ -134,11 +135,20 @@ def create(directory: str, domain: str = "sandbox.localhost") -> Sandbox:
     config = str(root / "apache" / "apache2.conf")
     files.remove(config)
     files.create_file(config, sandbox.apache.config(sandbox.certificate, sandbox.key).encode(), us(), 0o644)
+    _spread_numbers(files, sandbox)
     _make_runtime(sandbox.layout)
     sandbox.mariadb.install()
     # Last: what has this file is complete. It holds the password of the provisioning account.
     files.create_file(str(root / _STATE), json.dumps(values, indent=2).encode(), us(), 0o600)
     return sandbox
+
+
+def _spread_numbers(files: PosixFiles, sandbox: Sandbox) -> None:
+    """Have each sandbox of a machine begin elsewhere with its user numbers: none knows of another."""
+    counter = str(sandbox.state_directory / "last-id")
+    files.remove(counter)
+    first = FIRST_ID + secrets.randbelow((LAST_ID - FIRST_ID) // 2)
+    files.create_file(counter, f"{first}\n".encode(), us(), 0o600)
 
 
 def load(directory: str) -> Sandbox:
