@@ -40,6 +40,6 @@ class QueueSettings:
         ]
         if self.concurrency is not None and not 1 <= self.concurrency <= 10_000:  # noqa: PLR2004 said right here
             found.append(("concurrency", "use a number from 1 to 10000, or nothing for no limit"))
-        if self.period_s is not None and self.period_s < 1:
-            found.append(("period_s", "use 1 or more"))
+        if self.period_s is not None and not 1 <= self.period_s <= 366 * 86_400:
+            found.append(("period_s", "use a number from 1 to 31622400, or nothing for no schedule"))
         return found
