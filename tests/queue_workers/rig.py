@@ -142,12 +142,9 @@ class Rig:
 
     def marked(self) -> list[int]:
         """Return the living processes below any fork server of this rig."""
-        end = f"/{self.directory}/work"
-        found = []
-        for pid in process_tree.every_pid():
-            if process_tree.environment(pid).get(MARK, "").endswith(end[1:]) and lives(pid):
-                found.append(pid)
-        return found
+        end = f"{self.directory}/work"
+        marks = ((pid, process_tree.environment(pid).get(MARK, "")) for pid in process_tree.every_pid())
+        return [pid for pid, mark in marks if mark.endswith(end) and lives(pid)]
 
     def close(self) -> None:
         for worker in self.workers:

@@ -12,6 +12,8 @@ COMMANDS = {
     "audit": (f"{_CLI}.audit:audit", "Who did what."),
     "doctor": (f"{_CLI}.doctor:doctor", "Say what is missing or wrong on this machine, and how to mend it."),
     "instance": (f"{_CLI}.instance:instance", "Managed instances: create, deploy, back out, delete."),
+    "job": (f"{_CLI}.job:job", "Jobs: enqueue, list, show, interrupt, retry, cancel."),
+    "queue": (f"{_CLI}.queue:queue", "Queues of jobs: list, set, pause, purge, requeue what failed."),
     "run": (f"{_CLI}.run:run", "Runs: list, show, watch, decide about a stuck one."),
     "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),
     "serve": (f"{_CLI}.serve:serve", "Run the dispatcher alone: portal, API, host API."),
@@ -19,7 +21,7 @@ COMMANDS = {
     "token": (f"{_CLI}.token:token", "Tokens of programs that use the API."),
     "up": (f"{_CLI}.up:up", "Run everything on this one machine."),
     "user": (f"{_CLI}.user:user", "People who may log in to the portal: add, role, password."),
-    "worker": (f"{_CLI}.worker:worker", "Workers: add, invite, revoke; and this host's own."),
+    "worker": (f"{_CLI}.worker:worker", "Workers: of hosts and of queues; add, invite, execute; and this host's own."),
 }
 
 

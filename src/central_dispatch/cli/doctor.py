@@ -65,6 +65,7 @@ def look() -> Iterator[Finding]:
     yield from _servers(found)
     yield _disk(found.layout)
     yield from _dispatcher(found)
+    yield from _queue_worker()
 
 
 def _python() -> Finding:
@@ -150,6 +151,18 @@ def _dispatcher(found: resolved.Resolved) -> Iterator[Finding]:
     yield Finding("Enrolment", f"worker {known.name} of {known.url}, fingerprint {known.fingerprint}")
     problem = _reach(known)
     yield Finding("Dispatcher", "" if problem else f"{known.url} answers with the known certificate", problem)
+
+
+def _queue_worker() -> Iterator[Finding]:
+    """Look whether a queue worker runs here, where the dispatcher is: without one its jobs only wait."""
+    directory = places.home_directory() / "dispatcher"
+    if not (directory / "secret-key").exists():
+        return
+    from central_dispatch.worker.leftovers import WorkDirectory
+
+    runs = WorkDirectory(directory / "work").is_used()
+    mend = "Start one: central-dispatch worker execute (up does it, too)."
+    yield Finding("Queue worker", "runs", None if runs else Problem("No queue worker runs here", "jobs wait", mend))
 
 
 def _reach(known: identity.Identity) -> Problem | None:

@@ -19,7 +19,11 @@ class LazyGroup(click.Group):
         return sorted({*super().list_commands(ctx), *self._table})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
+        """Import the command. `group:command` is `group command`: so it stands in people's scripts and crontabs."""
+        if ":" in cmd_name:
+            group, _, rest = cmd_name.partition(":")
+            found = self.get_command(ctx, group)
+            return found.get_command(ctx, rest) if isinstance(found, click.Group) else None
         if cmd_name not in self._table:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self._table[cmd_name][0].partition(":")

@@ -1,4 +1,4 @@
-"""`up`: dispatcher and host worker of one machine in the foreground, under one supervisor."""
+"""`up`: dispatcher, host worker and queue worker of one machine in the foreground, under one supervisor."""
 
 import fcntl
 import os
@@ -21,6 +21,8 @@ from central_dispatch.provisioning.problem import Problem
 #: How long the dispatcher's port may still be held by the parts of an `up` that was killed, in seconds.
 PORT_S = 30.0
 READY_S = 60.0
+#: Running jobs' grace time when everything stops, at most, in seconds: less than the supervisor waits for a child.
+DRAIN_S = 60
 
 
 @click.command()
@@ -56,6 +58,7 @@ def _run(supervisor: Supervisor, host: str, port: int, layout: str) -> None:
             first_host.enrol_here(own, url, pin)
         if not supervisor.stopping.is_set():
             supervisor.start("host worker", _part("worker", "host"))
+            supervisor.start("queue worker", _part("worker", "execute", "-m", "2", "--drain-limit", str(DRAIN_S)))
             first_host.wait_online(supervisor.stopping)
             _say_ready(own, url)
         supervisor.watch()

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from central_dispatch.fleet.models import Worker
     from central_dispatch.fleet.services.workers import Invitation
 
-_TABLE = {"host": ("central_dispatch.cli.worker_host:host", "This machine's host worker: enrol, configure, run.")}
+_QUEUES = "central_dispatch.cli.worker_execute"
+_TABLE = {
+    "execute": (f"{_QUEUES}:execute", "Run the jobs of the queues, or of some."),
+    "host": ("central_dispatch.cli.worker_host:host", "This machine's host worker: enrol, configure, run."),
+    "run-service": (f"{_QUEUES}:run_service", "Run one job here, in the foreground."),
+    "show-configuration": (f"{_QUEUES}:show_configuration", "Every queue's settings, and how much is in it."),
+}
 
 
 @click.group(cls=LazyGroup, table=_TABLE)
 def worker() -> None:
-    """Workers: the hosts that instances run on."""
+    """Workers: the hosts that instances run on, and those that run jobs."""
 
 
 @worker.command("list")

@@ -36,7 +36,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
             return {"outcome": "released"}
 
 
-def from_json(value: dict[str, Any]) -> Outcome:
+def from_json(value: dict[str, Any]) -> Outcome:  # noqa: PLR0911 one for each outcome
     """Read an answer; one that makes no sense is a crash."""
     match value:
         case {"outcome": "done", "result": dict(result)}:

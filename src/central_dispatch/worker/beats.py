@@ -64,7 +64,7 @@ class Beats:
         sweeping: Callable[[str], None],
         turned: Callable[[], float],
     ) -> None:
-        """`lost`: our rows were taken; `sweeping`: rows of a parent on that host become free; `turned`: when our loop did."""
+        """`lost`: our rows were taken; `sweeping`: that host's parent loses its rows; `turned`: when our loop did."""
         self._store = store
         self._parent = parent
         self._timing = timing
@@ -97,7 +97,7 @@ class Beats:
                 self._sweep()
             except StoreDown:
                 self._watch.forget()
-            except Exception:
+            except Exception:  # noqa: BLE001 a thread that ends would end the lease, whatever the cause
                 _log.exception("cannot beat; the next try follows")
                 self._watch.forget()
 

@@ -1,4 +1,4 @@
-"""The parent's side of its children: a fork server, and a fixed number of warm children. Never waits for any of them."""
+"""The parent's side of its children: a fork server and a fixed number of warm children, none of them waited for."""
 
 import json
 import logging
@@ -185,7 +185,7 @@ class Children:
     def _start_child(self, slot: int) -> None:
         ours, theirs = socket.socketpair()
         output, printing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)
+        os.set_blocking(output, False)  # noqa: FBT003 the name says it
         child = Child(slot, frames.Channel(ours), output)
         self._children[slot] = child
         self._selector.register(child.channel.fileno(), selectors.EVENT_READ, (child, "channel"))

@@ -154,7 +154,7 @@ class Clerk:
                 self._down = False
             except StoreDown as error:
                 self._stumble(str(error))
-            except Exception:
+            except Exception:  # noqa: BLE001 whatever it is, what has ended is kept and tried again
                 _log.exception("the queue worker's clerk stumbled; it tries again")
                 self._stumble("")
 
@@ -231,7 +231,7 @@ class Clerk:
             kept = self._store.settle(settled)
         except StoreDown:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 one that cannot be stored must not keep the others from it
             _log.exception("cannot settle %d jobs at once; trying each by itself", len(batch))
             kept = [self._settle_alone(ended, one) for ended, one in zip(batch, settled, strict=True)]
         for _ in batch:
@@ -248,9 +248,7 @@ class Clerk:
         settings = self._read_settings(ended.claim.kind)
         settlement = settle(ended.claim, ended.outcome, settings, datetime.now(UTC), random.random())  # noqa: S311 spreads retries
         name = answers.name_of(ended.outcome)
-        return Settled(
-            ended.claim, settlement, ended.child_pid, ended.started_at, ended.ended_at, name, ended.output
-        )
+        return Settled(ended.claim, settlement, ended.child_pid, ended.started_at, ended.ended_at, name, ended.output)
 
     def _settle_alone(self, ended: Ended, settled: Settled) -> bool:
         """Settle one that the store may not be able to write; then as a crash that says so."""
@@ -261,7 +259,7 @@ class Clerk:
                 return self._store.settle([attempt])[0]
             except StoreDown:
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001 likewise
                 _log.exception("job %d cannot be settled as %s", ended.claim.job, attempt.outcome)
         return False
 
@@ -303,7 +301,7 @@ class Clerk:
     # Claiming.
 
     def _claim(self) -> None:
-        """Fill the free slots: a fair share for each queue that may have something, each time beginning with another."""
+        """Fill the free slots: a fair share for each queue that may have something, beginning with another each time."""
         queues = self._parent.queues
         self._turn += 1
         order = [queues[(self._turn + index) % len(queues)] for index in range(len(queues))]
@@ -357,4 +355,3 @@ def _tell(settled: Settled, *, is_kept: bool) -> None:
         )
     else:
         _log.debug("job %d (%s) is finished", job, kind)
-

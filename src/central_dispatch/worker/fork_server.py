@@ -75,7 +75,7 @@ class ForkServer:
         """Serve until the parent is gone and everything below us is, too."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        self._control.setblocking(False)
+        self._control.setblocking(False)  # noqa: FBT003 the name says it
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._outbox.append({"ready": os.getpid()})
@@ -181,9 +181,7 @@ class ForkServer:
             elif self._dying[pid] > _KILL_STEPS:
                 process_tree.send(pid, signal.SIGKILL)
         orphans = [seen for seen in by_parent.get(os.getpid(), ()) if seen.pid not in self._children]
-        left = sum(
-            process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)]) for seen in orphans
-        )
+        left = sum(process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)]) for seen in orphans)
         self._orphan_looks += 1
         if not left or self._orphan_looks > _KILL_STEPS:
             self._outbox += self._ended
@@ -220,7 +218,7 @@ class ForkServer:
             self._outbox.popleft()
 
     def _end_all(self) -> None:
-        """The parent is gone: end everything below us."""
+        """End everything below us: the parent is gone."""
         for step in range(_KILL_STEPS * 4):
             self._reap()
             living = process_tree.kill_all(process_tree.below(os.getpid(), process_tree.snapshot()))

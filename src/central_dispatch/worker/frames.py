@@ -58,7 +58,7 @@ class Channel:
     """The parent's end of a child's socket. Neither reading nor writing ever waits for the child."""
 
     def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
+        end.setblocking(False)  # noqa: FBT003 the name says it
         self._end = end
         self._decoder = Decoder()
         self._unsent = b""

@@ -79,6 +79,20 @@ class WorkDirectory:
             pass
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
+    def is_used(self) -> bool:
+        """Say whether a queue worker of this machine holds it."""
+        try:
+            look = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(look, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(look)
+        return False
+
     def release(self) -> None:
         """Let go of it."""
         if self._lock is not None:

@@ -57,5 +57,5 @@ def read_order(control: socket.socket) -> Order | None:
     """Return the next packet; None when the other side is gone."""
     content, descriptors, _flags, _address = socket.recv_fds(control, _PACKET, _DESCRIPTORS)
     for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 the name says it
     return Order(json.loads(content), list(descriptors)) if content else None

@@ -255,11 +255,9 @@ class ParentLoop:
             claim, by = waiting[0], wishes[waiting[0].job]
             self._end(claim, Stopped(by, "before it began") if by else Released(), 0, datetime.now(UTC))
         for running in self._running.values():
-            by = wishes.get(running.claim.job)
-            if by is None:
-                continue
-            grace_s = self._settings(running).grace_s
-            self._stop(running, stops.interrupt(by, now, grace_s) if by else stops.lost(now))
+            if running.claim.job in wishes:
+                by, grace_s = wishes[running.claim.job], self._settings(running).grace_s
+                self._stop(running, stops.interrupt(by, now, grace_s) if by else stops.lost(now))
 
     def _stop(self, running: Running, stop: stops.Stop) -> None:
         if running.stop is not None and running.stop.reason >= stop.reason:

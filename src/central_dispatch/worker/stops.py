@@ -37,9 +37,7 @@ def interrupt(by: str, now: float, grace_s: float) -> Stop:
 
 def over_time(limit_s: float, now: float, grace_s: float) -> Stop:
     """End a job that has run for its time limit."""
-    return Stop(
-        reason=Reason.TIME_LIMIT, limit_s=limit_s, terminate_at=now + grace_s / 2, kill_at=now + grace_s
-    )
+    return Stop(reason=Reason.TIME_LIMIT, limit_s=limit_s, terminate_at=now + grace_s / 2, kill_at=now + grace_s)
 
 
 def drain(now: float, grace_s: float) -> Stop:

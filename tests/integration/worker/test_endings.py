@@ -1,7 +1,10 @@
 """However a handler ends, the parent goes on and the row says what happened."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from central_dispatch.jobs.job import NewJob
 from queue_workers.rig import Rig, eventually, lives
 
 ENDINGS = {
@@ -89,10 +92,6 @@ def test_one_warm_child_runs_many_jobs(rig: Rig) -> None:
 
 
 def test_a_payload_of_a_newer_version_waits_for_a_newer_worker(rig: Rig) -> None:
-    from datetime import UTC, datetime
-
-    from central_dispatch.jobs.job import NewJob
-
     [job] = rig.store.enqueue([NewJob(kind="no-op", payload={}, payload_version=2)], datetime.now(UTC))
     rig.run_empty("no-op")
     assert job is not None

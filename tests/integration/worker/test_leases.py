@@ -3,7 +3,9 @@
 import signal
 import sqlite3
 import time
+from datetime import UTC, datetime
 
+from central_dispatch.jobs.job import NewJob
 from central_dispatch.worker import process_tree
 from queue_workers.rig import Rig, eventually, lives
 
@@ -72,10 +74,6 @@ def test_a_database_locked_for_seconds_burns_nothing(rig: Rig) -> None:
 
 
 def test_a_lost_bell_costs_a_look(rig: Rig) -> None:
-    from datetime import UTC, datetime
-
-    from central_dispatch.jobs.job import NewJob
-
     rig.start("no-op")
     eventually(lambda: rig.rows("SELECT * FROM job_parent"), "it is there")
     [job] = rig.store.enqueue([NewJob(kind="no-op", payload={})], datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Running jobs are ended from outside: asked, terminated, killed with everything below them; the state says what was."""
+"""Running jobs are ended from outside: asked, terminated, killed with all below them; the state says what was."""
 
 import signal
 from pathlib import Path
@@ -9,7 +9,7 @@ from central_dispatch.worker import process_tree
 from queue_workers.rig import Rig, eventually, lives
 
 
-def _below(rig: Rig, worker_pid: int) -> list[int]:
+def _below(worker_pid: int) -> list[int]:
     by_parent = process_tree.snapshot()
     return [seen.pid for seen in process_tree.below(worker_pid, by_parent) if seen.lives]
 
@@ -21,7 +21,7 @@ def test_an_interrupt_ends_a_tree_that_ignores_sigterm_and_spares_its_neighbour(
     [neighbour] = rig.enqueue("sleep", seconds=3)
     rig.until_running([job, neighbour])
     eventually(ready.exists, "the tree stands")
-    assert len(_below(rig, worker.process.pid)) >= 8
+    assert len(_below(worker.process.pid)) >= 8
     rig.interrupt(job)
     found = rig.until_state(job, "interrupted")
     assert found["ended_by"] == "anna"
@@ -106,7 +106,7 @@ def test_a_crash_of_a_child_takes_its_descendants_along(rig: Rig) -> None:
     eventually(ready.exists, "the tree stands")
     [server] = [seen for seen in process_tree.snapshot()[worker.process.pid] if seen.lives]
     [child] = [seen for seen in process_tree.snapshot()[server.pid] if seen.lives]
-    before = _below(rig, child.pid)
+    before = _below(child.pid)
     process_tree.send(child.pid, signal.SIGKILL)
     assert "SIGKILL" in rig.until_state(job, "in_error")["error"]
     assert not [pid for pid in before if lives(pid)]
@@ -119,7 +119,7 @@ def test_a_fork_server_that_is_killed_is_replaced_and_leaves_nothing(rig: Rig) -
     [job] = rig.enqueue("tree", ready=str(ready))
     eventually(ready.exists, "the tree stands")
     [server] = [seen for seen in process_tree.snapshot()[worker.process.pid] if seen.lives]
-    before = _below(rig, server.pid)
+    before = _below(server.pid)
     process_tree.send(server.pid, signal.SIGKILL)
     assert "fork server" in rig.until_state(job, "in_error")["error"]
     assert not [pid for pid in before if lives(pid)]
@@ -136,7 +136,7 @@ def test_a_parent_that_is_killed_leaves_no_process_and_its_successor_takes_over_
     rig.store.change_settings("tree", {"max_attempts": 2, "grace_s": 0.2})
     [job] = rig.enqueue("tree", ready=str(ready))
     eventually(ready.exists, "the tree stands")
-    left = _below(rig, worker.process.pid)
+    left = _below(worker.process.pid)
     [server] = [seen for seen in process_tree.snapshot()[worker.process.pid] if seen.lives]
     if also_the_server:
         process_tree.send(server.pid, signal.SIGSTOP)

@@ -1,0 +1,85 @@
+"""Removes what has outlived its retention, in transactions so small that nobody waits for them."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from central_dispatch.fleet.models import Change, Run, RunEvent
+from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.outcome import Done, Outcome, Released
+from central_dispatch.stores.sqlite import SqliteStore
+
+#: A live page looks by itself every 15 s: a hint is old after this.
+CHANGES_KEPT = timedelta(hours=1)
+#: Plans and inventories, which changed nothing.
+LOOKS_KEPT = timedelta(days=30)
+#: Journal lines as reported, of each run that has ended; the host has its journal, the steps stay.
+EVENTS_KEPT = 2000
+#: Finished and interrupted jobs; a dead letter has its queue's retention.
+JOBS_KEPT = timedelta(days=30)
+#: Rows of one transaction, and the pause after it, in seconds.
+CHUNK = 300
+PAUSE_S = 0.01
+
+
+def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
+    """Remove it; the result says how much of what. Asked to stop, it goes back and is finished by the next run."""
+    now = timezone.now()
+    parts: dict[str, Callable[[], int]] = {
+        "changes": lambda: _delete(Change.objects.filter(at__lt=now - CHANGES_KEPT)),
+        "looks": lambda: _delete_looks(now),
+        "events": _delete_events,
+    }
+    removed = dict.fromkeys((*parts, "dead_letters", "ended_jobs"), 0)
+    for index, (name, remove) in enumerate(parts.items()):
+        attempt.report(100 * index / (len(parts) + 1), f"removing {name}")
+        while count := remove():
+            removed[name] += count
+            if attempt.stopping():
+                return Released()
+            time.sleep(PAUSE_S)
+    attempt.report(100 * len(parts) / (len(parts) + 1), "removing ended jobs")
+    return _prune_jobs(now, attempt, removed)
+
+
+def _prune_jobs(now: datetime, attempt: Attempt, removed: dict[str, int]) -> Outcome:
+    store = SqliteStore(Path(connection.settings_dict["NAME"]))
+    try:
+        while any((pruned := store.prune(now, JOBS_KEPT, CHUNK)).values()):
+            removed["dead_letters"] += pruned["dead_letters"]
+            removed["ended_jobs"] += pruned["ended"]
+            if attempt.stopping():
+                return Released()
+            time.sleep(PAUSE_S)
+    finally:
+        store.close()
+    return Done(removed)
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    """Delete up to a chunk of rows, with what hangs on them; returns how many."""
+    with transaction.atomic():
+        keys = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
+        rows.model._default_manager.filter(pk__in=keys).delete()  # noqa: SLF001 Django's public name
+    return len(keys)
+
+
+def _delete_looks(now: datetime) -> int:
+    looks = Run.objects.filter(kind__in=(Run.Kind.PLAN, Run.Kind.INVENTORY), open_key=None)
+    return _delete(looks.filter(ended_at__lt=now - LOOKS_KEPT))
+
+
+def _delete_events() -> int:
+    """Delete a chunk of the oldest events of a run that has ended with more than are kept."""
+    counted = RunEvent.objects.filter(run__open_key=None).order_by().values("run").annotate(count=Count("pk"))
+    for run in counted.filter(count__gt=EVENTS_KEPT).values_list("run", flat=True)[:1]:
+        events = RunEvent.objects.filter(run=run)
+        first_kept = events.order_by("-sequence").values_list("sequence", flat=True)[EVENTS_KEPT - 1]
+        return _delete(events.filter(sequence__lt=first_kept))
+    return 0
