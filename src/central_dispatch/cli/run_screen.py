@@ -106,6 +106,8 @@ def ending(run: Run) -> str:
         return f"Done{took}. {run.instance.url}" if run.kind == Run.Kind.DEPLOY else f"Done{took}."
     if run.state == Run.State.STUCK:
         return "Stuck: central-dispatch run retry, or run acknowledge, decides how it goes on."
+    if run.state == Run.State.PLANNED and run.problems:
+        return "Not ready: this has to be mended first. Nothing was changed."
     if run.waiting:
         return f"Waiting: {run.waiting}"
     return f"{run.get_state_display()}{took}.".capitalize()
@@ -127,7 +129,8 @@ def watch(run_id: str, timeout_s: float = 0) -> Run:
 def finish(run: Run, *, changes: bool = False) -> None:
     """Show a run that has ended, and end the command with its exit code and problems."""
     screen.show(to_json(run), words(run, changes=changes))
-    if run.state in _GOOD:
+    # A plan that names problems was made as asked, but nothing can be deployed by it.
+    if run.state in _GOOD and not run.problems:
         return
     if not screen.wants_json():
         for line in screen.problem_lines(dict.fromkeys([*run.problems, *([run.problem] if run.problem else [])])):

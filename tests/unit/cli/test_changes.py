@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 from central_dispatch import cli
 from central_dispatch.cli import exit_codes, main
 from central_dispatch.fleet.actor import Actor, Role
-from central_dispatch.fleet.models import Instance, Worker
+from central_dispatch.fleet.models import Instance, Run, Worker
+from central_dispatch.fleet.services import runs
 from central_dispatch.portal.accounts.people import add_person
 from central_dispatch.portal.home import dispatcher_directory, write_private
+from central_dispatch.provisioning.problem import Problem
 from dispatchers import fleet
 
 
@@ -63,3 +65,18 @@ def test_a_draft_is_changed_and_what_is_not_named_stays(administrator: Actor, wo
     assert refused.exit_code == exit_codes.FAILED
     assert refused.stderr.startswith("release: ")
     assert Instance.objects.get(pk=draft.pk).release == draft.release
+
+
+def test_a_plan_with_problems_says_them_and_does_not_end_as_if_all_were_well(
+    administrator: Actor, worker: Worker
+) -> None:
+    draft = fleet.draft(administrator, worker)
+    run = runs.request_plan(administrator, draft.pk)
+    assert isinstance(run, Run)
+    problem = Problem("there is the database acme already", mend="Choose another name.", field="database")
+    ended = {"state": Run.State.PLANNED, "open_key": None}
+    Run.objects.filter(pk=run.pk).update(**ended, problems_json=[problem.to_json()])
+    done = call("run", "watch", run.pk, "--timeout", "20")
+    assert done.exit_code == exit_codes.UNDONE
+    assert "Not ready" in done.stdout
+    assert "there is the database acme already" in done.stdout
