@@ -168,7 +168,7 @@ class Children:
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 the name says it
         with theirs:
             start = Start(theirs.fileno(), self._start.stopped_s, self._start.prepare, self._start.rules)
             process = subprocess.Popen(
@@ -185,7 +185,7 @@ class Children:
     def _start_child(self, slot: int) -> None:
         ours, theirs = socket.socketpair()
         output, printing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)  # noqa: FBT003 the name says it
+        os.set_blocking(output, False)
         child = Child(slot, frames.Channel(ours), output)
         self._children[slot] = child
         self._selector.register(child.channel.fileno(), selectors.EVENT_READ, (child, "channel"))

@@ -301,7 +301,7 @@ class Clerk:
     # Claiming.
 
     def _claim(self) -> None:
-        """Fill the free slots: a fair share for each queue that may have something, beginning with another each time."""
+        """Fill the free slots: a fair share for each queue that may have something, another one first each time."""
         queues = self._parent.queues
         self._turn += 1
         order = [queues[(self._turn + index) % len(queues)] for index in range(len(queues))]

@@ -176,9 +176,8 @@ class ForkServer:
         for pid in list(self._dying):
             self._dying[pid] += 1
             process_tree.send(pid, signal.SIGSTOP)  # it stays, so that its descendants stay below it
-            if not process_tree.kill_all(process_tree.below(pid, by_parent)) and self._dying[pid] > 1:
-                process_tree.send(pid, signal.SIGKILL)
-            elif self._dying[pid] > _KILL_STEPS:
+            left = process_tree.kill_all(process_tree.below(pid, by_parent))
+            if (not left and self._dying[pid] > 1) or self._dying[pid] > _KILL_STEPS:
                 process_tree.send(pid, signal.SIGKILL)
         orphans = [seen for seen in by_parent.get(os.getpid(), ()) if seen.pid not in self._children]
         left = sum(process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)]) for seen in orphans)
