@@ -1,0 +1,154 @@
+"""The clerk against a store that fails: nothing that has ended is lost, and one bad row keeps no other."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from central_dispatch.jobs.job import Claim, NewJob
+from central_dispatch.jobs.outcome import Done
+from central_dispatch.jobs.ports import Parent, Settled, StoreDown
+from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.worker.clerk import Claimed, Clerk, Ended
+from central_dispatch.worker.timing import Timing
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+QUICK = Timing(store_down_s=0.01, look_s=0.05)
+
+
+class FailingStoreDouble:
+    """In memory, for this file: claims what it is given, and fails as told. Not a store."""
+
+    def __init__(self, jobs: int) -> None:
+        self.waiting = list(range(1, jobs + 1))
+        self.settled: list[Settled] = []
+        self.down = threading.Event()
+        self.refuses: set[int] = set()
+
+    def _answer(self) -> None:
+        if self.down.is_set():
+            raise StoreDown("away")
+
+    def claim(self, queue: str, _parent: str, limit: int, _now: datetime) -> list[Claim]:
+        self._answer()
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return [
+            Claim(job=job, kind=queue, payload={}, payload_version=1, fence=1, attempts=0, deferrals=0, priority=5)
+            for job in taken
+        ]
+
+    def settle(self, settled: Sequence[Settled]) -> list[bool]:
+        self._answer()
+        if any(one.claim.job in self.refuses and one.outcome == "done" for one in settled):
+            raise ValueError("this row cannot be written")
+        self.settled += settled
+        return [True] * len(settled)
+
+    def settings(self, _queue: str) -> QueueSettings:
+        self._answer()
+        return QueueSettings()
+
+    def next_due(self, _queues: Collection[str], _now: datetime) -> None:
+        self._answer()
+
+    def interruptions(self, _claims: Collection[tuple[int, int]]) -> list[tuple[int, str]]:
+        self._answer()
+        return []
+
+    def enqueue_scheduled(self, _periods: Mapping[str, float], _now: datetime) -> list[str]:
+        return []
+
+    def enqueue(self, _jobs: Sequence[NewJob], _now: datetime) -> list[int | None]:
+        raise NotImplementedError
+
+
+class SilentBroker:
+    def ring(self, queues: Collection[str]) -> None: ...
+    def listen(self, queues: Collection[str], heard: Callable[[str], None]) -> None: ...
+    def close(self) -> None: ...
+
+
+def _until(look: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def _clerk(store: FailingStoreDouble, slots: int) -> tuple[Clerk, list[Claim]]:
+    claims: list[Claim] = []
+
+    def post(event: Any) -> None:
+        if isinstance(event, Claimed):
+            claims.extend(event.claims)
+
+    parent = Parent("p" * 32, "host", 1, ("q",), slots)
+    clerk = Clerk(store, SilentBroker(), parent, QUICK, post)  # type: ignore[arg-type]  # the double has what is called
+    clerk.start()
+    return clerk, claims
+
+
+def _ended(claim: Claim) -> Ended:
+    return Ended(claim, Done(), 1, NOW, NOW)
+
+
+def test_it_claims_as_many_as_there_are_slots_and_one_more_for_each_that_ends() -> None:
+    store = FailingStoreDouble(5)
+    clerk, claims = _clerk(store, slots=2)
+    _until(lambda: len(claims) == 2)
+    clerk.ended(_ended(claims[0]))
+    _until(lambda: len(claims) == 3)
+    clerk.ended(_ended(claims[1]))
+    clerk.ended(_ended(claims[2]))
+    _until(lambda: len(claims) == 5)
+    assert store.waiting == []
+    for claim in claims[3:]:
+        clerk.ended(_ended(claim))
+    assert clerk.finish(5)
+
+
+def test_what_ends_while_the_database_is_away_is_settled_when_it_is_back() -> None:
+    store = FailingStoreDouble(2)
+    clerk, claims = _clerk(store, slots=2)
+    _until(lambda: len(claims) == 2)
+    store.down.set()
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    assert not clerk.finish(0.05)
+    assert store.settled == []
+
+
+def test_it_settles_as_soon_as_the_database_is_back() -> None:
+    store = FailingStoreDouble(2)
+    clerk, claims = _clerk(store, slots=2)
+    _until(lambda: len(claims) == 2)
+    store.down.set()
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    store.down.clear()
+    _until(lambda: len(store.settled) == 2)
+    assert {one.settlement.attempts for one in store.settled} == {1}
+    assert clerk.finish(5)
+
+
+def test_a_row_that_cannot_be_written_keeps_no_other_from_being_settled() -> None:
+    store = FailingStoreDouble(3)
+    store.refuses = {2}
+    clerk, claims = _clerk(store, slots=3)
+    _until(lambda: len(claims) == 3)
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    _until(lambda: len(store.settled) == 3)
+    assert {one.claim.job: one.outcome for one in store.settled} == {1: "done", 2: "crashed", 3: "done"}
+    assert clerk.finish(5)
+
+
+def test_nothing_is_claimed_once_it_drains() -> None:
+    store = FailingStoreDouble(3)
+    clerk, claims = _clerk(store, slots=1)
+    _until(lambda: len(claims) == 1)
+    clerk.drain()
+    clerk.ended(_ended(claims[0]))
+    assert clerk.finish(5)
+    assert len(store.waiting) == 2
