@@ -25,7 +25,7 @@ from central_dispatch.provisioning.site import CertificateFiles, Site
 from central_dispatch.provisioning.spec import InstanceSpec, OwnCertificate
 from central_dispatch.provisioning.step import Step
 from central_dispatch.provisioning.steps.archive import Archive
-from central_dispatch.provisioning.steps.database_user import PASSWORD
+from central_dispatch.provisioning.steps.database_user import PASSWORD, DatabaseUser
 
 # What a deployment needs beside its code: configuration, logs, the database's first tables, room to back out.
 SPARE_BYTES = 64 << 20
@@ -235,8 +235,10 @@ class Planner:
 
     def _deletion(self, order: Order) -> Planned | list[Problem]:
         given, mark = self._names_only(order.spec), Mark(order.spec.id, order.run)
-        present = {step.name for step in made_by(given) if self._is_present(step, mark)}
-        if "database" in present and "database_user" not in present:
+        made = made_by(given)
+        present = {step.name for step in made if self._is_present(step, mark)}
+        users = [step for step in made if isinstance(step, DatabaseUser)]
+        if "database" in present and not all(self._opens(user, mark) for user in users):
             return [_not_to_be_dumped(order.spec)]
         archive = Archive(
             target=f"{self._site.archive_directory}/{self._archive_name(order)}",
@@ -250,6 +252,13 @@ class Planner:
 
     def _archive_name(self, order: Order) -> str:
         return f"{order.spec.name}-{self._now():%Y%m%dT%H%M%SZ}-{order.run[-8:]}"
+
+    def _opens(self, user: DatabaseUser, mark: Mark) -> bool:
+        try:
+            return user.opens(self._host, mark)
+        except Unavailable:
+            # Asked again by the dump itself.
+            return True
 
     def _is_present(self, step: Step, mark: Mark) -> bool:
         try:

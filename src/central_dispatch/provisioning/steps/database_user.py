@@ -35,19 +35,30 @@ class DatabaseUser(Step):
         if not host.databases.user_exists(self.user):
             return ABSENT
         what = f"the database user {self.user}"
+        database = host.databases.find(self.database)
+        if not self.opens(host, mark):
+            # The vault was lost, or somebody changed the password: who has rights on our database alone is its user.
+            ours = database is not None and self._has_rights_on_it_alone(host)
+            return Finding(mark.judge(database.comment) if database and ours else "foreign", what)
+        if database is None:
+            # A run makes the database first and drops it last: somebody else has been here since.
+            return Finding("foreign" if mark.alone else "committed", f"{what}, without its database")
+        return Finding(mark.judge(database.comment), what)
+
+    def opens(self, host: Host, mark: Mark) -> bool:
+        """Say whether the vault's password opens the account."""
         try:
             password = host.vault.secret(mark.instance, PASSWORD)
         except Unavailable:
             raise
         except HostError:
-            return Finding("foreign", what)
-        if not host.databases.opens(self.user, password):
-            return Finding("foreign", what)
-        database = host.databases.find(self.database)
-        if database is None:
-            # A run makes the database first and drops it last: somebody else has been here since.
-            return Finding("foreign" if mark.alone else "committed", f"{what}, without its database")
-        return Finding(mark.judge(database.comment), what)
+            return False
+        return host.databases.opens(self.user, password)
+
+    def _has_rights_on_it_alone(self, host: Host) -> bool:
+        escaped = self.database.replace("_", r"\_")
+        others = [grant for grant in host.databases.grants(self.user) if not grant.startswith("GRANT USAGE ON *.* ")]
+        return bool(others) and all(f" ON `{escaped}`.* TO " in grant for grant in others)
 
     def do(self, host: Host, mark: Mark, output: Output) -> Problem | None:
         """Create the user with the vault's password, then grant."""
