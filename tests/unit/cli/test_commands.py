@@ -48,7 +48,7 @@ def test_the_table_of_commands_imports_nothing_until_one_is_called() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["host", "source list", "doctor", "sandbox start"])
+@pytest.mark.parametrize("command", ["host", "source list", "doctor", "sandbox start", "worker execute"])
 def test_what_a_host_needs_imports_no_django(command: str, tmp_path: Path) -> None:
     names = ["worker", "host", "show"] if command == "host" else command.split()
     code = (

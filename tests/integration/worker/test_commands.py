@@ -1,0 +1,102 @@
+"""The queue worker and its verbs as people call them, with a dispatcher's real files."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatchers.fixtures import migrated
+
+__all__ = ["migrated"]
+COMMAND = [sys.executable, "-m", "central_dispatch"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, migrated: bytes) -> Iterator[Path]:
+    dispatcher = tmp_path / "dispatcher"
+    dispatcher.mkdir(mode=0o700)
+    (dispatcher / "dispatch.sqlite3").write_bytes(migrated)
+    (dispatcher / "secret-key").write_text("x" * 60, encoding="ascii")
+    yield tmp_path
+    shutil.rmtree(dispatcher)
+
+
+def call(home: Path, *arguments: str, code: int = 0) -> Any:
+    done = subprocess.run(
+        [*COMMAND, "--home", str(home), *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_housekeeping_runs_by_its_schedule_once_and_a_worker_until_empty_ends(home: Path) -> None:
+    for _ in range(2):
+        ended = call(home, "worker:execute", "--queue-name=house-keeping", "--max-processes", "2", "--until-empty")
+        assert ended["reason"] == "empty"
+    [job] = call(home, "job", "list")
+    assert (job["queue"], job["state"], job["enqueued_by"]) == ("housekeeping", "finished", "schedule")
+    shown = call(home, "job", "show", str(job["id"]))
+    assert set(shown["result"]) == {"changes", "looks", "events", "dead_letters", "ended_jobs"}
+    [queue] = [one for one in call(home, "queue", "list") if one["queue"] == "housekeeping"]
+    assert queue["last_run_at"] < queue["next_run_at"]
+
+
+def test_an_unknown_queue_is_an_error_that_names_the_known_ones(home: Path) -> None:
+    error = call(home, "worker", "execute", "--queue-name", "nothing", code=3)
+    assert "housekeeping" in error["error"]["problems"][0]["mend"]
+
+
+def test_without_a_dispatcher_a_worker_says_so_and_ends(tmp_path: Path) -> None:
+    assert "up" in call(tmp_path, "worker", "execute", code=3)["error"]["problems"][0]["mend"]
+
+
+def test_run_service_records_the_job_and_removes_the_payload_unless_told_otherwise(home: Path) -> None:
+    payload = home / "payload.json"
+    payload.write_text("{}", encoding="ascii")
+    kept = call(home, "worker", "run-service", "housekeeping", str(payload), "--preserve-payload")
+    assert payload.exists()
+    removed = call(home, "worker", "run-service", "housekeeping", str(payload))
+    assert not payload.exists()
+    assert [one["state"] for one in (kept, removed)] == ["finished", "finished"]
+    assert [one["outcome"] for one in removed["history"]] == ["done"]
+    assert call(home, "job", "list")[0]["id"] == removed["id"]
+
+
+def test_run_service_refuses_what_is_no_payload(home: Path) -> None:
+    for text in ("[1]", "{", '{"x": "' + "x" * (257 << 10) + '"}'):
+        payload = home / "payload.json"
+        payload.write_text(text, encoding="ascii")
+        call(home, "worker", "run-service", "housekeeping", str(payload), code=1)
+        assert payload.exists()
+    assert call(home, "job", "list") == []
+
+
+def test_jobs_and_queues_obey_their_verbs(home: Path) -> None:
+    assert call(home, "queue", "pause", "housekeeping")["paused"]
+    job = call(home, "job", "enqueue", "housekeeping", "--priority", "7")["id"]
+    assert call(home, "worker", "execute", "--until-empty")["executions"] == 0
+    call(home, "job", "cancel", str(job), "--why", "not now")
+    assert call(home, "job", "show", str(job))["state"] == "interrupted"
+    call(home, "job", "retry", str(job))
+    changed = call(home, "queue", "set", "housekeeping", "max_attempts=5", "period_s=")["settings"]
+    assert (changed["max_attempts"], changed["period_s"]) == (5, None)
+    call(home, "queue", "set", "housekeeping", "max_attempts=0", code=1)
+    call(home, "queue", "set", "housekeeping", "max_attempts", code=2)
+    call(home, "queue", "resume", "housekeeping")
+    call(home, "worker", "execute", "--until-empty")
+    assert call(home, "job", "show", str(job))["state"] == "finished"
+    assert call(home, "queue", "requeue-failed", "housekeeping")["jobs"] == 0
+    assert call(home, "queue", "purge", "housekeeping", "--yes")["jobs"] >= 0
+    call(home, "job", "show", "4711", code=3)
+    [queue] = [one for one in call(home, "worker", "show-configuration") if one["queue"] == "housekeeping"]
+    assert queue["settings"]["max_attempts"] == 5
