@@ -30,6 +30,7 @@ _DIRECTORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,62}")
 _PATH_PART = re.compile(r"[A-Za-z0-9_.+@=, -]{1,255}")
 # The local part without quoting or comments: what mail systems accept everywhere.
 _EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+_SHOWN_CHARACTERS = 60
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -51,13 +52,21 @@ def parse_hostname(text: str) -> str:
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError:
-            raise ValueError("is not a valid hostname; write it like portal.example.com") from None
+            raise ValueError(f"{_shown(text)} is not a valid hostname; write it like portal.example.com") from None
     labels = name.split(".")
     if len(name) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004 RFC 1035
-        raise ValueError("is not a valid hostname; write it like portal.example.com, without https:// and port")
+        mend = "write it like portal.example.com, without https:// and port"
+        raise ValueError(f"{_shown(text)} is not a valid hostname; {mend}")
     if _is_address(name):
-        raise ValueError("is an address; a managed instance needs a hostname, such as portal.example.com")
+        mend = "a managed instance needs a hostname, such as portal.example.com"
+        raise ValueError(f"{_shown(text)} is an address; {mend}")
     return name
+
+
+def _shown(text: str) -> str:
+    """Return what was typed for a message: on one line, bounded, with nothing that a terminal would obey."""
+    bounded = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return "“" + "".join(one if one.isprintable() else "�" for one in bounded) + "”"
 
 
 def _is_address(name: str) -> bool:
