@@ -122,6 +122,11 @@ def test_up_from_nothing_restarts_what_dies_survives_its_own_kill_and_stops_ever
     os.kill(dispatcher, signal.SIGKILL)
     wait_for(lambda: up.children("serve") not in ([], [dispatcher]) and answers(ready["url"], home))
 
+    [queue_worker] = up.children("execute")
+    os.kill(queue_worker, signal.SIGKILL)
+    wait_for(lambda: up.children("execute") not in ([], [queue_worker]))
+    wait_for(lambda: [job["state"] for job in call(home, "job", "list", "--state", "finished")] != [])
+
     up.process.kill()
     up.process.wait()
     again = Up(home, port, "second")
