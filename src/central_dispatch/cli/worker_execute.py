@@ -56,6 +56,9 @@ def execute(
     logging.getLogger(__name__).info("%d at a time, queues: %s", slots, ", ".join(queues))
     try:
         ended = run(store, broker, queues, slots, heeding_signals(), setup, until_empty=until_empty)
+    except OSError as error:
+        mend = "Let this user write there, or name another place with --home."
+        raise screen.Stop(exit_codes.FAILED, Problem("The worker cannot use its files", str(error), mend)) from None
     finally:
         broker.close()
         store.close()

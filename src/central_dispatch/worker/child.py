@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from central_dispatch.jobs.handling import Attempt
-from central_dispatch.jobs.outcome import Crashed
+from central_dispatch.jobs.outcome import Crashed, Deferred
 from central_dispatch.worker import answers, frames, process_tree
 from central_dispatch.worker.calling import call
 from central_dispatch.worker.messages import Rules
@@ -99,7 +99,8 @@ class Child:
             directory.mkdir(parents=True)
             os.chdir(directory)
         except OSError as error:
-            return answers.to_json(Crashed(f"cannot make the work directory {directory}: {error.strerror}"))
+            # Nobody's fault, and nothing was begun: a full disk burns no attempt.
+            return answers.to_json(Deferred(f"the work directory {directory} cannot be made: {error.strerror}", 10.0))
         attempt = Attempt(order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop)
         answer = self._handle(order["handler"], order["payload"], attempt)
         spent = self._clean_up(directory)

@@ -11,12 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from central_dispatch.jobs.job import Claim, Progress
-from central_dispatch.jobs.outcome import Crashed, Outcome
+from central_dispatch.jobs.outcome import Crashed, Outcome, Released
 from central_dispatch.jobs.ports import Broker, Parent, Settled, Store, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.settling import settle
@@ -125,15 +126,16 @@ class Clerk:
         self._wake.set()
 
     def finish(self, patience_s: float) -> bool:
-        """Settle what is left and end; False where the database did not take it in time."""
+        """Settle what is left, give back what never began, and end; False where the database took too long."""
         self._give_up = time.monotonic() + patience_s
         self._draining = self._finishing = True
         self._wake.set()
         self._thread.join(patience_s + 10)
-        return not self._ended
+        return not self._held
 
     def abandon(self) -> None:
         """End without settling: the rows are somebody else's."""
+        self._held.clear()
         self._ended.clear()
         self.finish(0)
 
@@ -144,7 +146,7 @@ class Clerk:
     # The thread.
 
     def _run(self) -> None:
-        while not (self._finishing and (not self._ended or time.monotonic() > self._give_up)):
+        while not (self._finishing and (not self._held or time.monotonic() > self._give_up)):
             self._wake.wait(self._pause())
             self._wake.clear()
             try:
@@ -178,6 +180,8 @@ class Clerk:
         return max(0.0, until - now)
 
     def _round(self) -> None:
+        if self._finishing:
+            self._release_what_never_began()
         if self._ended:
             self._settle()
         now = time.monotonic()
@@ -195,6 +199,14 @@ class Clerk:
                 self._hot.update(self._parent.queues)
                 self._due = math.inf
             self._claim()
+
+    def _release_what_never_began(self) -> None:
+        """Give back what was claimed while the main loop ended: nobody runs it any more."""
+        at = datetime.now(UTC)
+        over = {ended.claim.job for ended in self._ended}
+        self._ended.extend(
+            Ended(claim, Released(), 0, at, at) for claim in self._held.values() if claim.job not in over
+        )
 
     def _look(self, now: float) -> None:
         """Look without a bell, once a second: settings, schedules, rows, and when the next one is due."""
@@ -235,7 +247,8 @@ class Clerk:
             _log.exception("cannot settle %d jobs at once; trying each by itself", len(batch))
             kept = [self._settle_alone(ended, one) for ended, one in zip(batch, settled, strict=True)]
         for _ in batch:
-            self._ended.popleft()
+            with suppress(IndexError):  # abandoned meanwhile
+                self._ended.popleft()
         for one, is_kept in zip(settled, kept, strict=True):
             self._held.pop(one.claim.job, None)
             self._reports.pop((one.claim.job, one.claim.fence), None)

@@ -1,11 +1,13 @@
 """Runs a queue worker until it is told to stop, or until nothing is due."""
 
 import logging
+import math
 import os
 import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,10 +69,15 @@ def run(
     end_leftovers(setup.directory)
     directory.take()
     executions = 0
+    bells = _Bells()
+    try:
+        broker.listen(queues, bells.ring)
+    except OSError as error:
+        _log.warning("bells cannot be heard, jobs start up to a second later: %s", error)
     try:
         while True:
             worker = _Incarnation(store, broker, queues, slots, wishes, setup)
-            ended = worker.run(until_empty=until_empty)
+            ended = worker.run(bells, until_empty=until_empty)
             executions += ended.executions
             if ended.reason != "lost":
                 return Ended(ended.reason, executions, ended.problem)
@@ -92,6 +99,17 @@ def run_one(store: Store, broker: Broker, job: NewJob, wishes: Wishes, setup: Se
         directory.release()
 
 
+class _Bells:
+    """Where the broker's bells go: to the clerk of the incarnation that works now."""
+
+    def __init__(self) -> None:
+        self.heard: Callable[[str], None] = lambda _queue: None
+
+    def ring(self, queue: str) -> None:
+        """Hand a bell on."""
+        self.heard(queue)
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     reason: Literal["stopped", "empty", "lost", "broken"]
@@ -111,12 +129,16 @@ class _Incarnation:
         self._wishes = wishes
         self._parent = Parent(secrets.token_hex(16), socket.gethostname(), os.getpid(), queues, slots)
 
-    def run(self, *, until_empty: bool) -> _End:
+    def run(self, bells: "_Bells", *, until_empty: bool) -> _End:
         """Register, work, leave."""
-        if not self._register():
+        patience_s = self._setup.timing.store_wait_s if until_empty else math.inf
+        if (problem := self._register(patience_s)) is not None:
+            return _End("broken", 0, problem)
+        if self._wishes.stop.is_set():
+            self._store.leave(self._parent.id)
             return _End("stopped", 0)
         loop, clerk, children = self._parts(until_empty=until_empty)
-        self._broker.listen(self._parent.queues, clerk.bell)
+        bells.heard = clerk.bell
         return self._work(loop, clerk, children)
 
     def run_one(self, job: NewJob) -> tuple[int, Ended]:
@@ -135,22 +157,22 @@ class _Incarnation:
         end = self._work(loop, clerk, children)
         return number, Ended("stopped" if end.reason == "lost" else end.reason, end.executions, end.problem)
 
-    def _register(self) -> bool:
-        """Register, however long the database is away; False when told to stop meanwhile."""
-        told = False
-        while not self._wishes.stop.is_set():
+    def _register(self, patience_s: float) -> Problem | None:
+        """Register, waiting for an absent database or for the wish to stop; a problem when patience is at its end."""
+        told, begun = False, time.monotonic()
+        while True:
             try:
                 freed = self._store.register(self._parent, datetime.now(UTC))
             except StoreDown as error:
                 if not told:
                     _log.warning("the database is away: %s; the worker starts when it answers", error)
                 told = True
-                self._wishes.stop.wait(self._setup.timing.store_down_s)
+                if time.monotonic() - begun > patience_s or self._wishes.stop.wait(self._setup.timing.store_down_s):
+                    return Problem("The job database is away", str(error))
                 continue
             if freed:
                 _log.warning("%d jobs of a queue worker that was here before are free again", len(freed))
-            return True
-        return False
+            return None
 
     def _parts(self, *, until_empty: bool) -> tuple[ParentLoop, Clerk, Children]:
         setup = self._setup
@@ -180,7 +202,7 @@ class _Incarnation:
             _log.critical("the children cannot be prepared:\n%s", error)
             return self._close(loop, clerk, children, beats, _End("broken", loop.settled, problem))
         except BaseException:
-            self._close(loop, clerk, children, beats, _End("lost", loop.settled))
+            self._close(loop, clerk, children, beats, _End("broken", loop.settled))
             raise
         return self._close(loop, clerk, children, beats, _End(reason, loop.settled))
 

@@ -1,5 +1,6 @@
 """However a handler ends, the parent goes on and the row says what happened."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -98,3 +99,17 @@ def test_a_payload_of_a_newer_version_waits_for_a_newer_worker(rig: Rig) -> None
     found = rig.job(job)
     assert (found["state"], found["waiting_for"], found["attempts"]) == ("waiting", "deferred", 0)
     assert "bring the worker up to date" in found["error"]
+
+
+def test_jobs_that_arrive_while_a_worker_ends_keep_their_attempts(rig: Rig) -> None:
+    """What it had claimed and not begun goes back uncounted."""
+    for _ in range(5):
+        worker = rig.start("no-op", until_empty=True)
+        for _ in range(500):
+            if worker.process.poll() is not None:
+                break
+            rig.enqueue("no-op", 3)
+            time.sleep(0.02)  # so that it finds nothing due now and then, with more on the way
+    rig.run_empty("no-op")
+    assert rig.rows("SELECT * FROM job_attempt WHERE outcome NOT IN ('done', 'released')") == []
+    assert rig.rows("SELECT id FROM job WHERE state <> 'finished' OR attempts <> 1") == []

@@ -35,6 +35,12 @@ def test_a_parent_stopped_past_its_lease_settles_nothing_and_leaves_no_child(rig
     assert f'"fence":{fences[-1]}' in found["result"].replace(" ", "")
     assert [attempt["outcome"] for attempt in rig.attempts(job)] == ["crashed", "done"]
     assert "taken back" in stopped.log.read_text(encoding="utf-8")
+    # It goes on as a new parent.
+    eventually(
+        lambda: rig.rows("SELECT id FROM job_parent WHERE pid = ?", stopped.process.pid), "it is registered again"
+    )
+    rig.workers[1].signal(signal.SIGTERM)
+    rig.workers[1].ended()
     [again] = rig.enqueue("sleep", seconds=0)
     rig.until_state(again, "finished")
 
