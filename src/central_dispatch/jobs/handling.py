@@ -9,7 +9,8 @@ from pathlib import Path
 class Attempt:
     """One execution, as its handler sees it.
 
-    `directory` is the execution's own (`work/JOB/FENCE/`), removed afterwards: publish by rename. `report`
+    `directory` is the execution's own (`work/JOB/FENCE/`), made when first asked for and the current one from
+    then on, removed afterwards: publish by rename. `report`
     takes percent and words. `stopping` says that somebody wants the job to end soon: return `Released()`.
     """
 

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from central_dispatch.jobs.handling import Attempt
@@ -13,15 +14,50 @@ from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outco
 from central_dispatch.worker import answers
 
 Handler = Callable[[Mapping[str, Any], Attempt], Outcome]
+Report = Callable[[float, str], None]
 #: A result is for pages; what is larger belongs into a file or the library.
 MAX_RESULT_BYTES = 64 << 10
 _loaded: dict[str, Handler] = {}
+
+
+class NoDirectory(Exception):
+    """The work directory cannot be made (a full disk): nobody's fault, so the job comes back later, uncounted."""
+
+
+class LazyAttempt(Attempt):
+    """An attempt whose directory is made when it is first asked for: most small jobs never do, and it costs."""
+
+    __slots__ = ("_directory", "is_made")
+    _directory: Path
+    is_made: bool
+
+    def __init__(
+        self, job: int, fence: int, number: int, directory: Path, report: Report, stopping: Callable[[], bool]
+    ) -> None:
+        values = {"job": job, "fence": fence, "number": number, "report": report, "stopping": stopping}
+        for name, value in {**values, "_directory": directory, "is_made": False}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def directory(self) -> Path:
+        """Return the execution's own directory, which is the current one from then on."""
+        made = self._directory
+        if not self.is_made:
+            try:
+                made.mkdir(parents=True)
+                os.chdir(made)
+            except OSError as error:
+                raise NoDirectory(f"the work directory {made} cannot be made: {error.strerror}") from error
+            object.__setattr__(self, "is_made", True)
+        return made
 
 
 def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
     """Run the handler `module:function`; returns its outcome as it travels. SIGTERM's exception passes through."""
     try:
         outcome = _load(path)(payload, attempt)
+    except NoDirectory as error:
+        return answers.to_json(Deferred(str(error), 10.0))
     except MemoryError:
         return answers.to_json(Crashed("the memory is exhausted (MemoryError)"))
     except SystemExit as error:

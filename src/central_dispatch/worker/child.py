@@ -21,10 +21,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from central_dispatch.jobs.handling import Attempt
-from central_dispatch.jobs.outcome import Crashed, Deferred
+from central_dispatch.jobs.outcome import Crashed
 from central_dispatch.worker import answers, frames, process_tree
-from central_dispatch.worker.calling import call
+from central_dispatch.worker.calling import LazyAttempt, call
 from central_dispatch.worker.messages import Rules
 
 ATTEMPT = "CENTRAL_DISPATCH_ATTEMPT"
@@ -66,7 +65,7 @@ class Child:
         self._handling = False
         self._stopping = False
         self._lock = threading.Lock()  # a handler's threads may report and ask, too
-        self._environment = dict(os.environ)
+        self._environment = dict(os.environ._data)  # type: ignore[attr-defined]  # noqa: SLF001 see `_clean_up`
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._jobs = 0
         self._reported = 0.0
@@ -95,18 +94,14 @@ class Child:
         directory = Path(order["directory"])
         self._stopping = False
         os.environ[ATTEMPT] = f"{order['job']}/{order['fence']}"
-        try:
-            directory.mkdir(parents=True)
-            os.chdir(directory)
-        except OSError as error:
-            # Nobody's fault, and nothing was begun: a full disk burns no attempt.
-            return answers.to_json(Deferred(f"the work directory {directory} cannot be made: {error.strerror}", 10.0))
-        attempt = Attempt(order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop)
+        attempt = LazyAttempt(
+            order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop
+        )
         answer = self._handle(order["handler"], order["payload"], attempt)
-        spent = self._clean_up(directory)
+        spent = self._clean_up(directory if attempt.is_made else None)
         return answer | {"spent": spent or answer.get("outcome") == "crashed"}
 
-    def _handle(self, handler: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
+    def _handle(self, handler: str, payload: Mapping[str, Any], attempt: LazyAttempt) -> dict[str, Any]:
         answer: dict[str, Any] | None = None
         try:
             try:
@@ -119,18 +114,20 @@ class Child:
             answer = answer or answers.to_json(Crashed("ended by SIGTERM"))
         return answer
 
-    def _clean_up(self, directory: Path) -> bool:
+    def _clean_up(self, directory: Path | None) -> bool:
         """Undo what the handler left in this process and below it; true where that takes a fresh process."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
         spent = not _end_descendants() or threading.active_count() > 1
-        if os.environ.get(ATTEMPT) is None or dict(os.environ) != {**self._environment, ATTEMPT: os.environ[ATTEMPT]}:
+        os.environ.pop(ATTEMPT, None)
+        if os.environ._data != self._environment:  # type: ignore[attr-defined]  # noqa: SLF001 ten times as fast as the public comparison, for each job
             spent = True
         if signal.getsignal(signal.SIGTERM) != self._terminated:
             spent = True
-        os.chdir("/")
-        remove(directory)
+        if directory is not None:
+            os.chdir("/")
+            remove(directory)
         _leave_database()
         return spent
 

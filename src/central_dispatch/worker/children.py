@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from central_dispatch.worker import frames, process_tree
@@ -69,10 +70,13 @@ class _Server:
 class Children:
     """Keeps `slots` children. The main loop registers what `watch` and `forget` are given with its selector."""
 
-    def __init__(self, slots: int, start: Start, environment: dict[str, str], selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self, slots: int, start: Start, environment: dict[str, str], directory: Path, selector: selectors.BaseSelector
+    ) -> None:
         self.slots = slots
         self._start = start
         self._environment = environment
+        self._directory = directory
         self._selector = selector
         self._children: dict[int, Child] = {}  # by slot
         self._server: _Server | None = None
@@ -172,7 +176,9 @@ class Children:
         with theirs:
             start = Start(theirs.fileno(), self._start.stopped_s, self._start.prepare, self._start.rules)
             process = subprocess.Popen(
-                [sys.executable, "-m", "central_dispatch.worker.fork_server", *start.to_argv()],
+                # -P: what lies in a current directory is never imported.
+                [sys.executable, "-P", "-m", "central_dispatch.worker.fork_server", *start.to_argv()],
+                cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
                 pass_fds=[theirs.fileno()],

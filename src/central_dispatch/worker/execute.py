@@ -185,7 +185,7 @@ class _Incarnation:
         child = ChildRules(setup.recycling.jobs, setup.recycling.resident_bytes, setup.recycling.limit_bytes)
         start = Start(-1, setup.timing.stopped_s, setup.prepare, child)
         environment = {**os.environ, MARK: own_mark(setup.directory)}
-        return loop, clerk, Children(self._parent.slots, start, environment, loop.selector)
+        return loop, clerk, Children(self._parent.slots, start, environment, setup.directory, loop.selector)
 
     def _work(self, loop: ParentLoop, clerk: Clerk, children: Children) -> _End:
         beats = Beats(

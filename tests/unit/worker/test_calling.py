@@ -1,0 +1,69 @@
+"""A handler's work directory is made when it is asked for, and a disk that is full burns no attempt."""
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.outcome import Deferred, Done, Outcome
+from central_dispatch.worker import answers, calling
+from central_dispatch.worker.calling import LazyAttempt, call
+
+
+@pytest.fixture(autouse=True)
+def _come_back() -> Iterator[None]:
+    before = Path.cwd()
+    yield
+    os.chdir(before)
+
+
+def outcome_of(handler: Callable[[dict[str, object], Attempt], Outcome], attempt: Attempt) -> Outcome:
+    module = types.ModuleType("handlers_of_this_test")
+    module.handle = handler  # type: ignore[attr-defined]  # made here
+    sys.modules[module.__name__] = module
+    path = f"{module.__name__}:handle"
+    calling._loaded.pop(path, None)
+    return answers.from_json(call(path, {}, attempt))
+
+
+def attempt_in(directory: Path) -> LazyAttempt:
+    return LazyAttempt(4, 7, 1, directory, lambda _percent, _words: None, lambda: False)
+
+
+def test_the_directory_is_made_when_it_is_asked_for_and_is_the_current_one_then(tmp_path: Path) -> None:
+    def handle(_payload: object, attempt: Attempt) -> Outcome:
+        assert attempt.directory.is_dir()
+        Path("draft").write_text(str(attempt.job), encoding="ascii")
+        return Done()
+
+    attempt = attempt_in(tmp_path / "4" / "7")
+    assert not attempt.is_made
+    assert outcome_of(handle, attempt) == Done()
+    assert attempt.is_made
+    assert (tmp_path / "4" / "7" / "draft").read_text() == "4"
+
+
+def test_a_handler_that_needs_none_makes_none(tmp_path: Path) -> None:
+    assert outcome_of(lambda _payload, _attempt: Done(), attempt_in(tmp_path / "4" / "7")) == Done()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_defers_the_job(tmp_path: Path) -> None:
+    (tmp_path / "4").write_text("in the way", encoding="ascii")
+    found = outcome_of(lambda _payload, attempt: Done({"at": str(attempt.directory)}), attempt_in(tmp_path / "4" / "7"))
+    assert isinstance(found, Deferred)
+    assert "cannot be made" in found.why
+
+
+def test_the_parents_modules_import_no_django() -> None:
+    code = (
+        "import sys, central_dispatch.worker.execute, central_dispatch.stores.places, central_dispatch.brokers.places,"
+        "central_dispatch.cli.worker_execute; print('django' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
