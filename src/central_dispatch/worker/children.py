@@ -142,9 +142,13 @@ class Children:
             gone += self._hear(server, json.loads(packet))
         return gone
 
+    def has(self, child: Child) -> bool:
+        """Say whether the child was not forgotten yet: its descriptors may be another child's by now."""
+        return self._children.get(child.slot) is child
+
     def forget(self, child: Child) -> None:
         """Close what belongs to a child that has ended, after its last words were read."""
-        if self._children.get(child.slot) is child:
+        if self.has(child):
             if not child.used:
                 # It could not even begin: trying again at once would only heat the machine.
                 self._not_before[child.slot] = time.monotonic() + 1.0

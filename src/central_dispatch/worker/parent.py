@@ -149,6 +149,9 @@ class ParentLoop:
                 self._bury(gone)
         else:
             child, what = key.data
+            if not self._children.has(child):
+                # The fork server told of its end in this very turn, and it was buried.
+                return
             if what == "output":
                 self._read_output(child)
                 return
