@@ -108,11 +108,15 @@ class Matrix:
         self.rig = HostRig(box)
         self.neighbour = self.rig.spec("neighbour")
         assert self.rig.deploy(self.neighbour) == "committed"
-        self.clean = fingerprint(box)
+        self.clean = self.fingerprint()
         self.figures = Figures()
         self.home = self.rig.home()
         self.dispatcher, self.here = dispatcher_process(box.directory / "state" / "dispatcher")
         self.away = replace(self.here, url=f"https://127.0.0.1:{free_ports(1)[0]}")
+
+    def fingerprint(self) -> list[str]:
+        """Return the host as it is now."""
+        return fingerprint(self.box, token=self.rig.token)
 
     def points(self) -> list[str]:
         """Count the points of one deployment that lives."""
@@ -180,7 +184,7 @@ class Matrix:
         else:
             figures.stuck += 1
             figures.failures.append(f"{where}: {ended[0].stuck or 'did not end'}")
-        left = difference(self.clean, fingerprint(self.box))
+        left = difference(self.clean, self.fingerprint())
         if left:
             figures.residue += 1
             figures.failures.append(f"{where}: {left}")

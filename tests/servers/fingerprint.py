@@ -4,6 +4,7 @@ Left out, since it changes by itself or says nothing of a deployment: MariaDB's 
 host worker's own state, process ids, and what an archive holds.
 """
 
+import grp
 import os
 import pwd
 import stat
@@ -21,9 +22,13 @@ CRONTABS = Path("/var/spool/cron/crontabs")
 ACCOUNT_TABLES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
 
 
-def fingerprint(sandbox: Sandbox, *, database: bool = True) -> list[str]:
-    """Return the lines; `database=False` where the server is down."""
-    others = _others(sandbox)
+def fingerprint(sandbox: Sandbox, *, database: bool = True, token: str = "") -> list[str]:
+    """Return the lines; `database=False` where the server is down.
+
+    With a rig's `token`, users and groups of instances whose names do not end with it are another test's, which
+    may run at the same time and have half of an account at any moment.
+    """
+    others = _others(sandbox, token)
     lines = [*_tree(sandbox), *_runtime(sandbox), *_accounts(others), *_crontabs(others)]
     lines += [*_vhosts(sandbox), *_processes(others)]
     if database:
@@ -71,14 +76,15 @@ def _runtime(sandbox: Sandbox) -> Iterator[str]:
         yield f"service {path.name}"
 
 
-def _others(sandbox: Sandbox) -> set[str]:
-    """Return the users of other tests and other sandboxes, which may come and go at the same time."""
-    users = pwd.getpwall()
-    return {one.pw_name for one in users if one.pw_name.startswith("cdt-")} | {
-        one.pw_name
-        for one in users
-        if one.pw_name.startswith("cd-") and "/www/" in one.pw_dir and not one.pw_dir.startswith(str(sandbox.directory))
-    }
+def _others(sandbox: Sandbox, token: str) -> set[str]:
+    """Return the users and groups of other tests and other sandboxes, which may come and go at the same time."""
+    homes = {one.pw_name: one.pw_dir for one in pwd.getpwall()}
+    names = {name for name in (*homes, *(one.gr_name for one in grp.getgrall())) if name.startswith(("cd-", "cdt-"))}
+    if token:
+        return {name for name in names if not name.endswith(token)}
+    here = str(sandbox.directory)
+    elsewhere = {name for name in names if "/www/" in homes.get(name, "") and not homes[name].startswith(here)}
+    return elsewhere | {name for name in names if name.startswith("cdt-")}
 
 
 def _accounts(others: set[str]) -> Iterator[str]:
