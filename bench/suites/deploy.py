@@ -5,7 +5,10 @@ own installation, PHP-FPM, virtual host, reload, a page over HTTPS, crontab, fil
 journals each step, tests the virtual host beside the live tree, and can go back. Every deployment is taken
 away again before the next; the disk is synced before each is timed.
 
-    bench/deploy [--quick] [--rounds N] [--out FILE]
+The sandbox lies in memory where there is room: a disk adds the same seconds of writing 58 MB to all three, and
+hides what differs. `--place /var/tmp` measures with the disk.
+
+    bench/deploy [--quick] [--rounds N] [--place DIR] [--out FILE]
 
 The last line is JSON: median_s, script_s, playbook_s (medians), ours_over_script, playbook_over_ours.
 """
@@ -34,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "bench" / "peers"
 ANSIBLE = ROOT / ".bench" / "ansible"
 RELEASE = "6.1.9"
+ROOM_BYTES = 2 << 30
 
 
 def ansible_playbook() -> Path:
@@ -137,6 +141,16 @@ class Peers:
         self.rig.host.accounts.delete(f"cd-{name}")
 
 
+def memory() -> Path:
+    """Return a directory in memory with room for the servers and a few instances, else the usual temporary one."""
+    shared = Path("/dev/shm")  # noqa: S108 the kernel's own, not a guessable file
+    if shared.is_dir():
+        found = os.statvfs(shared)
+        if found.f_bavail * found.f_frsize > ROOM_BYTES:
+            return shared
+    return Path(tempfile.gettempdir())
+
+
 def expect(good: object) -> None:
     """Stop the benchmark where a deployment did not succeed."""
     if not good:
@@ -179,11 +193,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="3 rounds, the playbook once")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--out", type=Path, help="also write every time to this file")
+    parser.add_argument("--place", type=Path, default=memory(), help="where the sandbox lies; default: in memory")
     given = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("deploy: run it as root: it makes and removes real Unix users")
     rounds, playbooks = (3, 1) if given.quick else (given.rounds, max(1, given.rounds // 2))
-    with tempfile.TemporaryDirectory(prefix="cd-deploy-") as place:
+    with tempfile.TemporaryDirectory(prefix="cd-deploy-", dir=given.place) as place:
         Path(place).chmod(0o711)
         box = sandboxes.create(f"{place}/box")
         try:
@@ -201,6 +216,7 @@ def main() -> int:
         "ours_over_script": round(median(a / b for a, b in zip(found["ours"], found["script"], strict=True)), 2),
         "playbook_over_ours": round(playbook / ours, 2),
         "rounds": rounds,
+        "place": str(given.place),
     }
     if given.out:
         given.out.write_text(json.dumps({**figures, "times_s": found}, indent=1) + "\n")
