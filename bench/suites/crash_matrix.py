@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
@@ -34,7 +35,7 @@ from central_dispatch.host.settings import Home
 from central_dispatch.platforms import sandbox as sandboxes
 from central_dispatch.platforms.sandbox import Sandbox
 from central_dispatch.platforms.sandbox.server import free_ports
-from central_dispatch.provisioning.journal import replay
+from central_dispatch.provisioning.journal import RunState, replay
 from central_dispatch.provisioning.saga import Saga
 from central_dispatch.provisioning.spec import InstanceSpec
 from servers.fingerprint import difference, fingerprint
@@ -61,7 +62,7 @@ class Figures:
     failures: list[str] = field(default_factory=list)
 
 
-def in_child(act) -> int:  # noqa: ANN001 a closure
+def in_child(act: Callable[[], None]) -> int:
     """Run `act` in a child process; return how it ended, negative for a signal."""
     pid = os.fork()
     if pid == 0:
@@ -93,7 +94,7 @@ def deploy_and_die(box: Sandbox, spec: InstanceSpec, at: int, counted: Path) -> 
     counted.write_text(json.dumps(killer.names))
 
 
-def states(box: Sandbox):  # noqa: ANN201 RunState by run
+def states(box: Sandbox) -> dict[Path, RunState]:
     """Return what each journal adds up to."""
     found = {path: replay(read(path)) for path in sorted((box.state_directory / "journal").glob("*.jsonl"))}
     return {path: state for path, state in found.items() if state}
@@ -217,7 +218,7 @@ class HostProcess:
         os.waitpid(self._pid, 0)
 
 
-def wait_until(condition) -> None:  # noqa: ANN001 a closure
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait, up to PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition() and time.monotonic() < deadline:

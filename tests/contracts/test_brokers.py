@@ -75,7 +75,12 @@ def test_a_listener_hears_what_it_rings_itself(open_broker: Callable[[], Broker]
 
 
 def test_ringing_where_nobody_listens_is_no_error(open_broker: Callable[[], Broker]) -> None:
-    open_broker().ring(["ftp"])
+    ringer = open_broker()
+    ringer.ring(["ftp"])
+    heard, late = Heard(), open_broker()
+    late.listen(["ftp"], heard)
+    ringer.ring(["ftp"])
+    assert heard.next() == "ftp", "a bell that nobody heard keeps none of the later ones back"
 
 
 def test_many_rings_that_wait_together_are_heard_as_few(open_broker: Callable[[], Broker]) -> None:
