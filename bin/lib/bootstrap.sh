@@ -2,7 +2,9 @@
 # shellcheck shell=bash
 
 DEMO_PACKAGES=(python3-venv apache2 php-fpm php-cli php-mysql mariadb-server mariadb-client cron)
-TEST_PACKAGES=("${DEMO_PACKAGES[@]}" wordpress wordpress-theme-twentytwentythree chromium iproute2)
+# The compiler and the headers are for mysqlclient, which comes as source only.
+TEST_PACKAGES=("${DEMO_PACKAGES[@]}" wordpress wordpress-theme-twentytwentythree chromium iproute2
+  rabbitmq-server postgresql ffmpeg build-essential pkg-config libmariadb-dev python3-dev)
 VENV="${CENTRAL_DISPATCH_VENV:-.venv}"
 
 say() { printf '%s\n' "== $*"; }

@@ -12,8 +12,10 @@ import secrets
 import socket
 import stat
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+
+from central_dispatch.jobs.ports import DeadLetter
 
 _SUFFIX = ".bell"
 _MOST_BYTES = 200  # a queue's name is shorter
@@ -55,6 +57,20 @@ class EmbeddedBroker:
             folder = self._open_folder()
             address = _address(self._directory, folder, f"{os.getpid()}-{secrets.token_hex(8)}")
             self._listener = _Listener(address, frozenset(queues), heard)
+
+    def call(self, queues: Collection[str]) -> None:
+        """Tell all listening parents, as every bell does here."""
+        self.ring(queues)
+
+    def looked(self, queue: str) -> None:
+        """Nothing is acknowledged here: every listener has its own bell."""
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep no copy: the rows are on the same machine."""
+
+    def problem(self) -> str:
+        """Return nothing: there is no connection that could be lost."""
+        return ""
 
     def close(self) -> None:
         """Stop listening and ringing. Idempotent."""

@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar
 
 from central_dispatch.cli import exit_codes
 from central_dispatch.cli.screen import Stop
-from central_dispatch.portal.home import dispatcher_directory
+from central_dispatch.fleet.home import dispatcher_directory
 from central_dispatch.portal.setup import prepare_django
 from central_dispatch.provisioning.problem import Problem
 

@@ -22,7 +22,7 @@ def enqueue_job(kind: str, payload: str, priority: int, unique_key: str) -> None
 
     from central_dispatch.cli import dispatcher
     from central_dispatch.cli.worker_execute import known_kind, read_payload
-    from central_dispatch.portal.worker_manager.enqueueing import enqueue_job as enqueue
+    from central_dispatch.worker_manager.enqueueing import enqueue_job as enqueue
 
     found = known_kind(kind)
     value = read_payload(Path(payload)) if payload else {}
@@ -42,7 +42,7 @@ def list_jobs(queue: str, state: str | None, limit: int) -> None:
     """List jobs, newest first."""
     from central_dispatch.cli import job_screen
     from central_dispatch.cli.worker_execute import known_kind
-    from central_dispatch.portal.worker_manager import queries
+    from central_dispatch.worker_manager import queries
 
     name = known_kind(queue).name if queue else ""
     found = queries.jobs(queue=name, state=state or "")[:limit]
@@ -77,7 +77,7 @@ def show_job(number: int) -> None:
 def interrupt_job(number: int, why: str) -> None:
     """End a job: a waiting one at once; a running one is asked, then terminated, then killed with all it started."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     how = dispatcher.granted(services.interrupt(dispatcher.actor(), number, why))
     sentence = "is interrupted" if how == "interrupted" else "is told to end: central-dispatch job show says how it did"
@@ -90,7 +90,7 @@ def interrupt_job(number: int, why: str) -> None:
 def retry_job(number: int) -> None:
     """Try a job again that ended badly, with all its attempts; or run one now that waits for its time."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     how = dispatcher.granted(services.retry(dispatcher.actor(), number))
     screen.say({"id": number, "how": how}, f"Job {number} is due now.")
@@ -103,7 +103,7 @@ def retry_job(number: int) -> None:
 def cancel_job(number: int, why: str) -> None:
     """End a job that waits; one that runs is left alone."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     dispatcher.granted(services.cancel(dispatcher.actor(), number, why))
     screen.say({"id": number, "how": "interrupted"}, f"Job {number} is cancelled.")

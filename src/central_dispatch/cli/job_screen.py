@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 
 from central_dispatch.cli import dispatcher, exit_codes, screen
-from central_dispatch.portal.worker_manager import queries
-from central_dispatch.portal.worker_manager.models import Attempt, Job
-from central_dispatch.portal.worker_manager.tables import read_output
 from central_dispatch.provisioning.problem import Problem
+from central_dispatch.worker_manager import queries
+from central_dispatch.worker_manager.models import Attempt, Job
+from central_dispatch.worker_manager.tables import read_output
 
 __all__ = ["dispatcher", "find", "summary", "to_json", "words"]
 

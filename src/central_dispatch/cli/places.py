@@ -7,7 +7,7 @@ from central_dispatch.host.settings import Home
 
 
 def home_directory() -> Path:
-    """Return the home directory, by the same rule as the dispatcher's (`portal.home`)."""
+    """Return the home directory, by the same rule as the dispatcher's (`fleet.home`)."""
     if given := os.environ.get("CENTRAL_DISPATCH_HOME"):
         return Path(given).absolute()
     if os.geteuid() == 0:

@@ -29,7 +29,7 @@ def list_queues() -> None:
 def pause(name: str) -> None:
     """Let no further job of a queue start; those that run go on."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     dispatcher.granted(services.pause(dispatcher.actor(), found))
@@ -42,7 +42,7 @@ def pause(name: str) -> None:
 def resume(name: str) -> None:
     """Let the jobs of a queue start again."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     dispatcher.granted(services.resume(dispatcher.actor(), found))
@@ -56,7 +56,7 @@ def resume(name: str) -> None:
 def set_queue(name: str, assignments: tuple[str, ...]) -> None:
     """Change settings of a queue, such as max_attempts=5; an empty value means: none."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     changes = dict(_assignment(text) for text in assignments)
@@ -73,7 +73,7 @@ def set_queue(name: str, assignments: tuple[str, ...]) -> None:
 def purge(name: str, why: str, *, yes: bool) -> None:
     """End all that waits in a queue, as interrupted; what runs goes on."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     if not yes:
@@ -90,7 +90,7 @@ def purge(name: str, why: str, *, yes: bool) -> None:
 def delete(name: str, why: str, *, yes: bool) -> None:
     """End all that waits in a queue, and give up its dead letters. The queue itself stays: it is its kind's."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     if not yes:
@@ -105,7 +105,7 @@ def delete(name: str, why: str, *, yes: bool) -> None:
 def requeue_failed(name: str) -> None:
     """Try all dead letters of a queue again, with all their attempts."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import services
+    from central_dispatch.worker_manager import services
 
     found = _name(name)
     count = dispatcher.granted(services.requeue_failed(dispatcher.actor(), found))
@@ -115,7 +115,7 @@ def requeue_failed(name: str) -> None:
 def show_queues(*, settings: bool) -> None:
     """Show all queues, with their settings or without."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.portal.worker_manager import queries
+    from central_dispatch.worker_manager import queries
 
     assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
     found: list[dict[str, Any]] = [

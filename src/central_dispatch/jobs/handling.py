@@ -1,8 +1,10 @@
 """What a handler is given beside its payload."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from central_dispatch.jobs.outcome import Deferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,9 @@ class Attempt:
     `directory` is the execution's own (`work/JOB/FENCE/`), made when first asked for and the current one from
     then on, removed afterwards: publish by rename. `report`
     takes percent and words. `stopping` says that somebody wants the job to end soon: return `Released()`.
+
+    `lock(exclusive, shared)` takes things by name, all or none, until the execution ends: return what it returns if
+    that is not None.
     """
 
     job: int
@@ -20,3 +25,4 @@ class Attempt:
     directory: Path
     report: Callable[[float, str], None]
     stopping: Callable[[], bool]
+    lock: Callable[[Sequence[str], Sequence[str]], Deferred | None]

@@ -61,6 +61,7 @@ class Settlement:
     expires_at: datetime | None = None  # for in_error: when the dead letter is removed
     error: str = ""
     by: str = ""  # who interrupted it, or had it deferred
+    waits_on: str | None = None  # for deferred: the thing whose lock's end makes it due
     result: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -24,11 +24,12 @@ class Failed:
 class Deferred:
     """It cannot be done now (a locked record, a quota): later, without counting an attempt.
 
-    `after_s` replaces the queue's own delay.
+    `after_s` replaces the queue's own delay. `waits_on`: the locked thing; when its lock ends the job is due at once.
     """
 
     why: str
     after_s: float | None = None
+    waits_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.jobs.job import Claim, NewJob, Progress, Settlement
+from central_dispatch.jobs.lock import Holder, Lock
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.jobs.schedule import Schedule
 
 
 class StoreDown(Exception):
@@ -22,6 +25,8 @@ class Parent:
     pid: int
     queues: tuple[str, ...]
     slots: int
+    assignment: str = ""  # the name it was started with, if any
+    version: str = ""  # of the product
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,19 @@ class Store(Protocol):
     def settle(self, settled: Sequence[Settled]) -> list[bool]:
         """Write outcomes and history, each only if its fence still holds; False where it does not any more.
 
-        A job whose interrupt was asked for ends as *interrupted* where it would wait for another attempt.
+        A job whose interrupt was asked for ends as *interrupted* where it would wait for another attempt. The
+        execution's locks end in the same transaction, as they do wherever rows are freed.
+        """
+
+    def held(self, parent: str) -> list[Claim]:
+        """Return what the parent holds, as the rows say: more than it knows of where a commit's answer was lost."""
+
+    def lock(self, job: int, fence: int, locks: Sequence[Lock], now: datetime) -> list[Holder]:
+        """Take all of these locks for a running execution, or none; returns who is in the way (empty: all taken).
+
+        A lock holds as long as its execution does: it ends when the row is settled or freed, and jobs that wait for
+        it (`Settlement.waits_on`) are due at once. Taking again what one holds is no conflict, and an exclusive
+        lock over one's own shared one is an upgrade. `LookupError` where the fence is gone.
         """
 
     def progress(self, reports: Mapping[tuple[int, int], Progress]) -> None:
@@ -115,6 +132,31 @@ class Store(Protocol):
         A turn is left out while the one before waits or runs.
         """
 
+    def schedules(self) -> list[Schedule]:
+        """Return the named schedules, those that are switched off, too."""
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Write a named schedule, new or changed; `last_run_at` and `last_job` of one that is there stay."""
+
+    def remove_schedule(self, name: str) -> bool:
+        """Remove a named schedule; False where there is none. Its last job goes on."""
+
+    def run_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None, now: datetime) -> int | None:
+        """Enqueue a schedule's job if its next run still is `seen`, and write the one after; None where it was not.
+
+        One of several parents that see it due wins. A turn is left out while the one before waits or runs: then, too,
+        the next run is written, and None returned.
+        """
+
+    def assignment(self, name: str) -> Assignment | None:
+        """Return what a queue worker of that name is to do."""
+
+    def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
+        """Keep what running executions printed so far, by (job, fence): the whole each time, bounded by the caller.
+
+        Best effort: `output` returns it, and the settlement replaces it.
+        """
+
     def prune(self, now: datetime, ended_keep: timedelta, limit: int) -> dict[str, int]:
         """Remove up to `limit` expired dead letters, and of other jobs that ended before `now - ended_keep`.
 
@@ -132,14 +174,47 @@ class Store(Protocol):
         """Close files and connections. Idempotent."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A copy of a job in error for the broker's operators; the row is the truth."""
+
+    job: int
+    queue: str
+    payload: Mapping[str, Any]
+    error: str
+    attempts: int
+    expires_at: datetime
+
+
 class Broker(Protocol):
-    """Carries bells. A bell that is lost costs a second, a surplus one nothing."""
+    """Carries bells. A bell that is lost costs a second, a surplus one nothing. Thread-safe."""
 
     def ring(self, queues: Collection[str]) -> None:
-        """Tell every listening parent that rows of these queues may be due. Never blocks and never raises."""
+        """Tell listening parents that rows of these queues may be due. Never blocks and never raises.
+
+        At least one parent that listens to the queue hears it, or all do: whoever cannot take all that is due rings on.
+        """
+
+    def call(self, queues: Collection[str]) -> None:
+        """Tell *all* listening parents of these queues to look after what they run: something is to be interrupted.
+
+        Heard as a bell is. Never blocks and never raises.
+        """
 
     def listen(self, queues: Collection[str], heard: Callable[[str], None]) -> None:
         """Call `heard(queue)`, from a thread of the broker's own, for each bell of these queues until `close`."""
 
+    def looked(self, queue: str) -> None:
+        """Note that the parent has looked at the queue since it heard its bells: only now they are acknowledged.
+
+        A bell that was heard and never looked after comes to another parent. Never blocks and never raises.
+        """
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Leave copies of dead letters where the broker's operators look. Never blocks and never raises."""
+
+    def problem(self) -> str:
+        """Return why bells do not ring now, in one line; empty while they do."""
+
     def close(self) -> None:
-        """Stop listening and ringing. Idempotent."""
+        """Send what is rung and not sent, for a second at most, and stop. Idempotent."""

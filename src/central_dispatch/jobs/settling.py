@@ -29,8 +29,8 @@ def settle(claim: Claim, outcome: Outcome, settings: QueueSettings, now: datetim
             return _failed(claim, error, settings, now, luck if retryable else None)
         case Crashed(error):
             return _failed(claim, error, settings, now, luck)
-        case Deferred(why, after_s):
-            return _deferred(claim, why, settings, now, after_s)
+        case Deferred():
+            return _deferred(claim, outcome, settings, now)
         case Stopped(by, why):
             return Settlement(
                 state="interrupted", attempts=claim.attempts, deferrals=claim.deferrals, error=_cut(why), by=by
@@ -51,20 +51,20 @@ def _failed(claim: Claim, error: str, settings: QueueSettings, now: datetime, lu
     return _dead(attempts, 0, error, settings, now)
 
 
-def _deferred(claim: Claim, why: str, settings: QueueSettings, now: datetime, after_s: float | None) -> Settlement:
+def _deferred(claim: Claim, outcome: Deferred, settings: QueueSettings, now: datetime) -> Settlement:
     deferrals = claim.deferrals + 1
     if deferrals > settings.max_deferrals:
-        return _dead(
-            claim.attempts, deferrals, f"deferred {settings.max_deferrals} times in a row: {why}", settings, now
-        )
-    due_at = now + timedelta(seconds=settings.deferral_delay_s if after_s is None else after_s)
+        error = f"deferred {settings.max_deferrals} times in a row: {outcome.why}"
+        return _dead(claim.attempts, deferrals, error, settings, now)
+    delay_s = settings.deferral_delay_s if outcome.after_s is None else outcome.after_s
     return Settlement(
         state="waiting",
         attempts=claim.attempts,
         deferrals=deferrals,
         waiting_for="deferred",
-        due_at=due_at,
-        error=_cut(why),
+        due_at=now + timedelta(seconds=delay_s),
+        error=_cut(outcome.why),
+        waits_on=outcome.waits_on,
     )
 
 

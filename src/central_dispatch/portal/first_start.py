@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from central_dispatch.fleet.actor import Role
-from central_dispatch.portal.home import dispatcher_directory
+from central_dispatch.fleet.home import dispatcher_directory
 from central_dispatch.portal.setup import prepare_django
 from central_dispatch.portal.tls import dispatcher_pin, make_certificate
 

@@ -1,6 +1,6 @@
 """Django's settings. Nothing needs to be configured; what may be is read from the environment.
 
-CENTRAL_DISPATCH_HOME   where everything is kept (`portal.home`)
+CENTRAL_DISPATCH_HOME   where everything is kept (`fleet.home`)
 CENTRAL_DISPATCH_HOSTS  further names under which browsers and hosts reach the dispatcher, with commas
 """
 
@@ -9,8 +9,8 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
+from central_dispatch.fleet.home import dispatcher_directory, read_secret_key
 from central_dispatch.portal.database import databases
-from central_dispatch.portal.home import dispatcher_directory, read_secret_key
 
 _PORTAL = Path(__file__).parent
 
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "central_dispatch.fleet",
     "central_dispatch.portal.accounts",
     "central_dispatch.portal.audit",
-    "central_dispatch.portal.worker_manager",
+    "central_dispatch.worker_manager",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

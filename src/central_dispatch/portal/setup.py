@@ -5,7 +5,7 @@ import os
 import django
 from django.apps import apps
 
-from central_dispatch.portal.home import make_secret_key
+from central_dispatch.fleet.home import make_secret_key
 
 
 def prepare_django() -> None:

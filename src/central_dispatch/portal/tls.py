@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from central_dispatch.portal.home import dispatcher_directory, write_private
+from central_dispatch.fleet.home import dispatcher_directory, write_private
 from central_dispatch.provisioning.trust import certificate_pin
 
 _LIFETIME = timedelta(days=825)

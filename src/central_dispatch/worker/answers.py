@@ -26,8 +26,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
             return {"outcome": "done", "result": dict(result)}
         case Failed(error, retryable):
             return {"outcome": "failed", "error": error, "retryable": retryable}
-        case Deferred(why, after_s):
-            return {"outcome": "deferred", "why": why, "after_s": after_s}
+        case Deferred(why, after_s, waits_on):
+            return {"outcome": "deferred", "why": why, "after_s": after_s, "waits_on": waits_on}
         case Crashed(error):
             return {"outcome": "crashed", "error": error}
         case Stopped(by, why):
@@ -43,8 +43,13 @@ def from_json(value: dict[str, Any]) -> Outcome:  # noqa: PLR0911 one for each o
             return Done(result)
         case {"outcome": "failed", "error": str(error), "retryable": bool(retryable)}:
             return Failed(error, retryable)
-        case {"outcome": "deferred", "why": str(why), "after_s": after_s} if after_s is None or _is_delay(after_s):
-            return Deferred(why, after_s)
+        case {
+            "outcome": "deferred",
+            "why": str(why),
+            "after_s": after_s,
+            "waits_on": str() | None as waits_on,
+        } if after_s is None or _is_delay(after_s):
+            return Deferred(why, after_s, waits_on)
         case {"outcome": "crashed", "error": str(error)}:
             return Crashed(error)
         case {"outcome": "stopped", "by": str(by), "why": str(why)}:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,10 @@ class LazyAttempt(Attempt):
     is_made: bool
 
     def __init__(
-        self, job: int, fence: int, number: int, directory: Path, report: Report, stopping: Callable[[], bool]
-    ) -> None:
-        values = {"job": job, "fence": fence, "number": number, "report": report, "stopping": stopping}
+        self, job: int, fence: int, number: int, directory: Path, report: Report, stopping: Callable[[], bool],
+        lock: Callable[[Sequence[str], Sequence[str]], Deferred | None],
+    ) -> None:  # fmt: skip
+        values = {"job": job, "fence": fence, "number": number, "report": report, "stopping": stopping, "lock": lock}
         for name, value in {**values, "_directory": directory, "is_made": False}.items():
             object.__setattr__(self, name, value)
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,10 @@ _CLEAN_S = 5.0
 #: A handler may report as often as it likes; the parent hears of it so often, in seconds.
 _REPORT_S = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def _take_no_locks(_exclusive: Sequence[str], _shared: Sequence[str]) -> None:
+    raise NotImplementedError("locks through the parent are still to be made")
 
 
 class Terminated(BaseException):
@@ -95,7 +99,7 @@ class Child:
         self._stopping = False
         os.environ[ATTEMPT] = f"{order['job']}/{order['fence']}"
         attempt = LazyAttempt(
-            order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop
+            order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop, _take_no_locks
         )
         answer = self._handle(order["handler"], order["payload"], attempt)
         spent = self._clean_up(directory if attempt.is_made else None)

@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 from central_dispatch import cli
 from central_dispatch.cli import exit_codes, main
 from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.home import dispatcher_directory, write_private
 from central_dispatch.portal.accounts.models import ApiToken, User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.audit.models import AuditEntry
-from central_dispatch.portal.home import dispatcher_directory, write_private
 
 
 def call(*arguments: str, stdin: str = "") -> Result:

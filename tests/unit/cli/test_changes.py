@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from central_dispatch import cli
 from central_dispatch.cli import exit_codes, main
 from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.home import dispatcher_directory, write_private
 from central_dispatch.fleet.models import Instance, Run, Worker
 from central_dispatch.fleet.services import runs
 from central_dispatch.portal.accounts.people import add_person
-from central_dispatch.portal.home import dispatcher_directory, write_private
 from central_dispatch.provisioning.problem import Problem
 from dispatchers import fleet
 

@@ -7,20 +7,21 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from central_dispatch.fleet.home import home_directory
 from central_dispatch.fleet.models import Change, Instance, Run, RunEvent, Worker
 from central_dispatch.handlers import housekeeping
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.job import NewJob
 from central_dispatch.jobs.outcome import Done, Outcome, Released
-from central_dispatch.portal.home import home_directory
-from central_dispatch.portal.worker_manager.models import Job
 from central_dispatch.stores.places import open_store
+from central_dispatch.worker_manager.models import Job
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 def keep_house(tmp_path: Path, stopping: Callable[[], bool] = lambda: False) -> Outcome:
-    return housekeeping.handle({}, Attempt(1, 1, 1, tmp_path, lambda _percent, _words: None, stopping))
+    attempt = Attempt(1, 1, 1, tmp_path, lambda _percent, _words: None, stopping, lambda _exclusive, _shared: None)
+    return housekeeping.handle({}, attempt)
 
 
 def run(kind: str, days: float, *, is_open: bool = False) -> Run:

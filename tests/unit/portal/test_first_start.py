@@ -6,8 +6,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from central_dispatch.fleet import home
 from central_dispatch.fleet.actor import Role
-from central_dispatch.portal import home, tls
+from central_dispatch.portal import tls
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.first_start import first_start
 from central_dispatch.provisioning.trust import certificate_pin

@@ -32,7 +32,9 @@ def outcome_of(handler: Callable[[dict[str, object], Attempt], Outcome], attempt
 
 
 def attempt_in(directory: Path) -> LazyAttempt:
-    return LazyAttempt(4, 7, 1, directory, lambda _percent, _words: None, lambda: False)
+    return LazyAttempt(
+        4, 7, 1, directory, lambda _percent, _words: None, lambda: False, lambda _exclusive, _shared: None
+    )
 
 
 def test_the_directory_is_made_when_it_is_asked_for_and_is_the_current_one_then(tmp_path: Path) -> None:

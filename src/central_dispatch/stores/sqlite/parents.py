@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from central_dispatch.jobs.ports import Beat, Parent
 from central_dispatch.stores.sqlite.queues import Queues
@@ -25,15 +25,27 @@ def register(
             freed += free(connection, queues, other, now)
             connection.execute("DELETE FROM job_parent WHERE id = ?", (other,))
     connection.execute(
-        "INSERT INTO job_parent (id, host, pid, queues, slots, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (parent.id, parent.host, parent.pid, json.dumps(list(parent.queues)), parent.slots, to_text(now)),
+        "INSERT INTO job_parent (id, host, pid, queues, slots, assignment, version, started_at, beat_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            parent.id,
+            parent.host,
+            parent.pid,
+            json.dumps(list(parent.queues)),
+            parent.slots,
+            parent.assignment,
+            parent.version,
+            to_text(now),
+            to_text(now),
+        ),
     )
     return freed
 
 
 def beat(connection: sqlite3.Connection, parent: str) -> bool:
-    """Raise the counter; False for a parent that was struck off."""
-    return connection.execute("UPDATE job_parent SET count = count + 1 WHERE id = ?", (parent,)).rowcount == 1
+    """Raise the counter, and for people's eyes the time of day; False for a parent that was struck off."""
+    beaten = "UPDATE job_parent SET count = count + 1, beat_at = ? WHERE id = ?"
+    return connection.execute(beaten, (to_text(datetime.now(UTC)), parent)).rowcount == 1
 
 
 def beats(connection: sqlite3.Connection) -> list[Beat]:

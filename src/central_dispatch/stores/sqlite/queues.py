@@ -74,7 +74,7 @@ def stored_changes(connection: sqlite3.Connection, queue: str) -> dict[str, Any]
 
 def due_schedules(connection: sqlite3.Connection, periods: Mapping[str, float], now: datetime) -> list[str]:
     """Return the queues whose period is over, or that never ran."""
-    last = dict(connection.execute("SELECT queue, last_run_at FROM job_schedule").fetchall())
+    last = dict(connection.execute("SELECT queue, last_run_at FROM job_period").fetchall())
     return [queue for queue, period_s in periods.items() if _is_due(last.get(queue), period_s, now)]
 
 
@@ -93,7 +93,7 @@ def enqueue_due(
         )
         job = enqueue(connection, [new], now)[0]
         connection.execute(
-            "INSERT INTO job_schedule (queue, last_run_at, last_job) VALUES (?, ?, ?) ON CONFLICT (queue) DO UPDATE "
+            "INSERT INTO job_period (queue, last_run_at, last_job) VALUES (?, ?, ?) ON CONFLICT (queue) DO UPDATE "
             "SET last_run_at = excluded.last_run_at, last_job = coalesce(excluded.last_job, last_job)",
             (queue, to_text(now), job),
         )

@@ -13,6 +13,7 @@ CREATE TABLE job (
     waiting_for TEXT NOT NULL DEFAULT 'new' CHECK (waiting_for IN ('new', 'retry', 'deferred')),
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     due_at TEXT NOT NULL,
+    waits_on TEXT,
     payload TEXT NOT NULL,
     payload_version INTEGER NOT NULL,
     unique_key TEXT,
@@ -41,7 +42,9 @@ CREATE TABLE job (
     "CREATE INDEX job_dead ON job (queue, expires_at) WHERE state = 'in_error'",
     "CREATE INDEX job_ended ON job (ended_at) WHERE ended_at IS NOT NULL",
     "CREATE UNIQUE INDEX job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL",
-    "CREATE UNIQUE INDEX job_batch ON job (batch, batch_index) WHERE batch IS NOT NULL",
+    "CREATE UNIQUE INDEX job_batch_index ON job (batch, batch_index) WHERE batch IS NOT NULL",
+    "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
+    "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
     """
 CREATE TABLE job_attempt (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -65,11 +68,59 @@ CREATE TABLE job_parent (
     pid INTEGER NOT NULL,
     queues TEXT NOT NULL,
     slots INTEGER NOT NULL,
+    assignment TEXT NOT NULL DEFAULT '',
+    version TEXT NOT NULL DEFAULT '',
     count INTEGER NOT NULL DEFAULT 0,
-    started_at TEXT NOT NULL
+    started_at TEXT NOT NULL,
+    beat_at TEXT NOT NULL
 )""",
     "CREATE TABLE job_queue (queue TEXT PRIMARY KEY, changes TEXT NOT NULL)",
-    "CREATE TABLE job_schedule (queue TEXT PRIMARY KEY, last_run_at TEXT NOT NULL, last_job INTEGER)",
+    # When each queue with a period ran last. Named schedules, with a cron expression, are in the next table.
+    "CREATE TABLE job_period (queue TEXT PRIMARY KEY, last_run_at TEXT NOT NULL, last_job INTEGER)",
+    """
+CREATE TABLE job_schedule (
+    name TEXT PRIMARY KEY,
+    queue TEXT NOT NULL,
+    expression TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    payload_version INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    is_on INTEGER NOT NULL CHECK (is_on IN (0, 1)),
+    next_run_at TEXT,
+    last_run_at TEXT,
+    last_job INTEGER
+)""",
+    # What one message was split into. `job`: the mainQueue job that splits it; `total`: NULL until all are made.
+    """
+CREATE TABLE job_batch (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job INTEGER UNIQUE,
+    says TEXT NOT NULL,
+    total INTEGER,
+    created_by TEXT NOT NULL,
+    created_at TEXT NOT NULL
+)""",
+    # A lock is worth what its execution is: rows whose job does not run under that fence any more do not count.
+    """
+CREATE TABLE job_lock (
+    resource TEXT NOT NULL,
+    job INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    shared INTEGER NOT NULL CHECK (shared IN (0, 1)),
+    taken_at TEXT NOT NULL,
+    PRIMARY KEY (resource, job)
+) WITHOUT ROWID""",
+    "CREATE INDEX job_lock_of ON job_lock (job)",
+    # What a queue worker of that name does. `queues`: JSON list, empty for all.
+    """
+CREATE TABLE job_assignment (
+    name TEXT PRIMARY KEY,
+    queues TEXT NOT NULL,
+    slots INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    changed_at TEXT NOT NULL
+)""",
     # One row. `clock_at` is the latest time that a caller gave: an earlier one means that the clock was set back.
     """
 CREATE TABLE job_epoch (
@@ -82,7 +133,19 @@ CREATE TABLE job_epoch (
 
 #: The way back of `TABLES`.
 DROPPED = tuple(
-    f"DROP TABLE {name}" for name in ("job_epoch", "job_schedule", "job_queue", "job_parent", "job_attempt", "job")
+    f"DROP TABLE {name}"
+    for name in (
+        "job_epoch",
+        "job_assignment",
+        "job_lock",
+        "job_batch",
+        "job_schedule",
+        "job_period",
+        "job_queue",
+        "job_parent",
+        "job_attempt",
+        "job",
+    )
 )
 
 #: The fleet's table of hints for live pages, for a store without a portal (tests, benches).

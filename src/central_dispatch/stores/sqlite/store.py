@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
+from central_dispatch.jobs.lock import Holder, Lock
 from central_dispatch.jobs.ports import Beat, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.platforms import proc
 from central_dispatch.stores.gate import GateClosed
 from central_dispatch.stores.sqlite import claiming, parents, pruning, queues, settling
@@ -171,6 +174,38 @@ class SqliteStore:
             made = queues.enqueue_due(connection, self._queues, periods, now)
             self._announce(connection, [])
         return made
+
+    def held(self, parent: str) -> list[Claim]:
+        """Return what the parent holds, as the rows say."""
+        raise NotImplementedError
+
+    def lock(self, job: int, fence: int, locks: Sequence[Lock], now: datetime) -> list[Holder]:
+        """Take all of these locks for a running execution, or none; returns who is in the way."""
+        raise NotImplementedError
+
+    def schedules(self) -> list[Schedule]:
+        """Return the named schedules."""
+        raise NotImplementedError
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Write a named schedule, new or changed."""
+        raise NotImplementedError
+
+    def remove_schedule(self, name: str) -> bool:
+        """Remove a named schedule; False where there is none."""
+        raise NotImplementedError
+
+    def run_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None, now: datetime) -> int | None:
+        """Enqueue a schedule's job if its next run still is `seen`, and write the one after."""
+        raise NotImplementedError
+
+    def assignment(self, name: str) -> Assignment | None:
+        """Return what a queue worker of that name is to do."""
+        raise NotImplementedError
+
+    def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
+        """Keep what running executions printed so far."""
+        raise NotImplementedError
 
     def prune(self, now: datetime, ended_keep: timedelta, limit: int) -> dict[str, int]:
         """Remove up to `limit` expired dead letters, and of other ended jobs, with history and output.

@@ -4,8 +4,8 @@ import sqlite3
 
 from django.db import connection
 
+from central_dispatch.fleet.home import home_directory
 from central_dispatch.jobs.kinds import KINDS
-from central_dispatch.portal.home import home_directory
 from central_dispatch.stores.places import open_store
 from central_dispatch.stores.sqlite.queues import Queues
 

@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
-from central_dispatch.portal.worker_manager.models import Attempt, Job, Parent
-from central_dispatch.portal.worker_manager.tables import QUEUES, reading
 from central_dispatch.stores.sqlite.times import from_text
+from central_dispatch.worker_manager.models import Attempt, Job, Parent
+from central_dispatch.worker_manager.tables import QUEUES, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def parents() -> QuerySet[Parent]:
 def queues() -> list[QueueView]:
     """Return all queues by name, those of every kind."""
     counts = {state: _counts(state) for state in ("waiting", "running", "in_error")}
-    last = {queue: from_text(at) for queue, at in reading().execute("SELECT queue, last_run_at FROM job_schedule")}
+    last = {queue: from_text(at) for queue, at in reading().execute("SELECT queue, last_run_at FROM job_period")}
     return [_view(kind, counts, last.get(kind.name)) for kind in sorted(KINDS.values(), key=lambda kind: kind.name)]
 
 

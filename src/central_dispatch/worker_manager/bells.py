@@ -7,7 +7,7 @@ from django.db import transaction
 
 from central_dispatch.brokers.embedded import EmbeddedBroker
 from central_dispatch.brokers.places import open_broker
-from central_dispatch.portal.home import home_directory
+from central_dispatch.fleet.home import home_directory
 
 
 @cache

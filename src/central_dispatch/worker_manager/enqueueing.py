@@ -13,10 +13,10 @@ from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, conflict, forbidden
 from central_dispatch.jobs.job import NORMAL, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind, find_kind
-from central_dispatch.portal.worker_manager.bells import ring_after_commit
-from central_dispatch.portal.worker_manager.tables import in_transaction
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.stores.sqlite.enqueueing import enqueue as insert
+from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.tables import in_transaction
 
 
 def enqueue(jobs: Sequence[NewJob]) -> list[int | None]:

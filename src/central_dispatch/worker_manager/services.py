@@ -16,12 +16,12 @@ from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, conflict, forbidden
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
-from central_dispatch.portal.worker_manager.bells import ring_after_commit
-from central_dispatch.portal.worker_manager.enqueueing import known_kind
-from central_dispatch.portal.worker_manager.models import Job
-from central_dispatch.portal.worker_manager.tables import QUEUES, in_transaction, reading
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.stores.sqlite import acts
+from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.enqueueing import known_kind
+from central_dispatch.worker_manager.models import Job
+from central_dispatch.worker_manager.tables import QUEUES, in_transaction, reading
 
 _NOT_YOURS = "this is for operators and administrators"
 _Choose = Callable[[sqlite3.Connection, str], list[int]]

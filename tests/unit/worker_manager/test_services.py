@@ -7,16 +7,16 @@ import pytest
 from django.db import transaction
 
 from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.home import home_directory
 from central_dispatch.fleet.models import Change
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.jobs.job import MAX_PAYLOAD_BYTES, NewJob
 from central_dispatch.jobs.ports import Parent
 from central_dispatch.portal.audit.models import AuditEntry
-from central_dispatch.portal.home import home_directory
-from central_dispatch.portal.worker_manager import bells, enqueueing, queries, services
-from central_dispatch.portal.worker_manager.models import Job
 from central_dispatch.stores.places import open_store
 from central_dispatch.stores.sqlite import SqliteStore
+from central_dispatch.worker_manager import bells, enqueueing, queries, services
+from central_dispatch.worker_manager.models import Job
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -6,6 +6,6 @@ from django.apps import AppConfig
 class WorkerManagerConfig(AppConfig):
     """Jobs, queues and queue workers."""
 
-    name = "central_dispatch.portal.worker_manager"
+    name = "central_dispatch.worker_manager"
     label = "worker_manager"
     verbose_name = "Worker Manager"

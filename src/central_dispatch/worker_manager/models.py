@@ -21,6 +21,7 @@ class Job(models.Model):
     waiting_for = models.TextField()  # new, retry, deferred
     priority = models.IntegerField()
     due_at = models.DateTimeField()
+    waits_on = models.TextField(null=True)  # noqa: DJ001 null means: it waits for nobody's lock
     payload = models.JSONField()
     payload_version = models.IntegerField()
     #: The key that is held while the job waits or runs; `given_key` is what it was.
@@ -91,8 +92,11 @@ class Parent(models.Model):
     pid = models.IntegerField()
     queues = models.JSONField()
     slots = models.IntegerField()
+    assignment = models.TextField()  # "": it was started with its queues named
+    version = models.TextField()
     count = models.BigIntegerField()  # its beats
     started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
 
     class Meta:
         managed = False
@@ -101,3 +105,83 @@ class Parent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+class Batch(models.Model):
+    """What one message was split into."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.BigIntegerField(null=True, unique=True)  # the one that splits it
+    says = models.TextField()
+    total = models.BigIntegerField(null=True)  # null until all are made
+    created_by = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "job_batch"
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.says}"
+
+
+class Lock(models.Model):
+    """A thing that a running execution has taken. It counts while its job runs under that fence."""
+
+    pk = models.CompositePrimaryKey("resource", "job")
+    resource = models.CharField(max_length=200)
+    job = models.BigIntegerField()
+    fence = models.BigIntegerField()
+    shared = models.BooleanField()
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "job_lock"
+        ordering = ("resource", "job")
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.job}"
+
+
+class Schedule(models.Model):
+    """A job by a cron expression."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    queue = models.TextField()
+    expression = models.TextField()
+    zone = models.TextField()
+    payload = models.JSONField()
+    payload_version = models.IntegerField()
+    priority = models.IntegerField()
+    is_on = models.BooleanField()
+    next_run_at = models.DateTimeField(null=True)
+    last_run_at = models.DateTimeField(null=True)
+    last_job = models.BigIntegerField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "job_schedule"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Assignment(models.Model):
+    """What a queue worker of that name does."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    queues = models.JSONField()  # empty: all
+    slots = models.IntegerField()
+    host = models.TextField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "job_assignment"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
