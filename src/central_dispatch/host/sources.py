@@ -97,7 +97,7 @@ def verify_release(sources_directory: Path, name: str, release: str) -> Problem 
 
 
 def remove_release(sources_directory: Path, name: str, release: str) -> Problem | None:
-    """Remove a release; the caller has seen that no instance is deployed from it."""
+    """Remove a release. Instances keep the copy that they run; none can be deployed from it any more."""
     place = _place(sources_directory, name, release)
     if isinstance(place, Problem):
         return place
