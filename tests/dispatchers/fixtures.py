@@ -44,7 +44,8 @@ def person(database: Path) -> Callable[[Role], User]:  # noqa: ARG001 it must be
     """Makes a person of a role, without the second that hashing a password takes."""
 
     def make(role: Role, name: str = "") -> User:
-        user = User(username=name or role.value, role=role.value)
+        user = User(username=name or role.word)
+        user.roles = role
         user.set_unusable_password()
         user.save()
         return user

@@ -35,13 +35,14 @@ class Dispatcher:
         )
         return done.stdout
 
-    def add_person(self, name: str, role: str, password: str) -> None:
+    def add_person(self, name: str, roles: str, password: str) -> None:
         """Make an account."""
         program = (
-            "import sys\nfrom central_dispatch.portal.accounts.models import User\n"
-            "User.objects.create_user(sys.argv[1], role=sys.argv[2], password=sys.argv[3])"
+            "import sys\nfrom central_dispatch.fleet.actor import Role\n"
+            "from central_dispatch.portal.accounts.models import User\n"
+            "User.objects.create_user(sys.argv[1], roles=Role.named(sys.argv[2].split()), password=sys.argv[3])"
         )
-        self.run(program, name, role, password)
+        self.run(program, name, roles, password)
 
 
 def environment(home: Path) -> dict[str, str]:

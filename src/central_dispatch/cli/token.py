@@ -9,8 +9,6 @@ from central_dispatch.cli import screen
 if TYPE_CHECKING:
     from central_dispatch.portal.accounts.models import ApiToken
 
-_ROLES = click.Choice(["viewer", "operator", "administrator"])
-
 
 @click.group()
 def token() -> None:
@@ -28,7 +26,7 @@ def list_tokens(username: str) -> None:
     found = ApiToken.objects.select_related("user")
     if username:
         found = found.filter(user__username=username)
-    columns = {"id": "Id", "user": "User", "name": "Name", "role": "Role", "state": "State", "expires_at": "Until"}
+    columns = {"id": "Id", "user": "User", "name": "Name", "scope": "For", "state": "State", "expires_at": "Until"}
     screen.rows([to_json(one) for one in found], columns | {"last_used_at": "Last used"}, "There is no token.")
 
 
@@ -36,20 +34,27 @@ def list_tokens(username: str) -> None:
 @screen.command
 @click.argument("name")
 @click.option("--user", "username", required=True, help="Whom the program acts for.")
-@click.option("--role", type=_ROLES, default="viewer", show_default=True, help="At most the person's own.")
+@click.option(
+    "--for",
+    "scope",
+    multiple=True,
+    default=("*.view",),
+    show_default=True,
+    help="What it is for, of the person's own rights: an act such as job.retry, or a pattern such as job.* or *.",
+)
 @click.option("--days", type=click.IntRange(1, 366), default=90, show_default=True, help="How long it is good for.")
-def create(name: str, username: str, role: str, days: int) -> None:
+def create(name: str, username: str, scope: tuple[str, ...], days: int) -> None:
     """Make a token, called NAME in lists. Its text is shown once."""
     from central_dispatch.cli import dispatcher
-    from central_dispatch.fleet.actor import Role
     from central_dispatch.portal.accounts import tokens
 
     owner = dispatcher.find_user(username)
-    made = dispatcher.granted(tokens.create_token(dispatcher.actor(), owner, name, Role(role), days))
+    made = dispatcher.granted(tokens.create_token(dispatcher.actor(), owner, name, scope, days))
     value = to_json(made.token)
     sentence = (
-        f"Token {made.token.pk} ({made.token.name}) for {username}, {role}, until {value['expires_at']}, "
-        f"shown only now:\n\n  {made.text}\n\nA program sends it as: Authorization: Bearer TOKEN"
+        f"Token {made.token.pk} ({made.token.name}) of {username}, for {', '.join(scope)}, "
+        f"until {value['expires_at']}, shown only now:\n\n  {made.text}\n\n"
+        f"A program sends it as: Authorization: Bearer TOKEN"
     )
     screen.say({**value, "token": made.text}, sentence)
 
@@ -75,7 +80,7 @@ def to_json(one: "ApiToken") -> dict[str, Any]:
         "id": one.pk,
         "user": one.user.username,
         "name": one.name,
-        "role": one.role,
+        "scope": one.scope,
         "state": state,
         "created_at": one.created_at.isoformat(timespec="seconds"),
         "expires_at": one.expires_at.isoformat(timespec="seconds"),

@@ -10,7 +10,17 @@ if TYPE_CHECKING:
     from central_dispatch.portal.accounts.models import User
     from central_dispatch.portal.accounts.people import NewPassword
 
-_ROLES = click.Choice(["viewer", "operator", "administrator"])
+#: The names of `fleet.actor.Role`, spelled out so that `--help` needs no Django.
+ROLES = (
+    "administrator",
+    "operator",
+    "instance_upgrades",
+    "instance_cache",
+    "library_manager",
+    "worker_manager",
+    "viewer",
+)
+_ROLES = click.Choice(ROLES)
 _FROM_STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of generating one."
 )
@@ -18,7 +28,7 @@ _FROM_STDIN = click.option(
 
 @click.group()
 def user() -> None:
-    """People who may log in: a viewer looks, an operator deploys, an administrator does everything."""
+    """People who may log in, with one role or several."""
 
 
 @user.command("list")
@@ -28,23 +38,25 @@ def list_users() -> None:
     from central_dispatch.cli import dispatcher  # noqa: F401 makes Django ready
     from central_dispatch.portal.accounts.models import User
 
-    columns = {"username": "Name", "role": "Role", "last_login": "Last login", "tokens": "Tokens"}
+    columns = {"username": "Name", "roles": "Roles", "active": "Active", "last_login": "Last login", "tokens": "Tokens"}
     screen.rows([to_json(one) for one in User.objects.order_by("username")], columns, "There is no account.")
 
 
 @user.command("add")
 @screen.command
 @click.argument("username")
-@click.option("--role", type=_ROLES, default="viewer", show_default=True, help="What the person may do.")
+@click.option(
+    "--role", "roles", type=_ROLES, multiple=True, default=("viewer",), show_default=True, help="May be given again."
+)
 @_FROM_STDIN
-def add_user(username: str, role: str, *, password_stdin: bool) -> None:
+def add_user(username: str, roles: tuple[str, ...], *, password_stdin: bool) -> None:
     """Add a person. The password is generated and shown once."""
     from central_dispatch.cli import dispatcher
     from central_dispatch.fleet.actor import Role
     from central_dispatch.portal.accounts import people
 
     password = passwords.given(from_stdin=password_stdin)
-    answer = people.add_person(dispatcher.actor(), username, Role(role), password)
+    answer = people.add_person(dispatcher.actor(), username, Role.named(roles), password)
     _show(dispatcher.granted(answer), generated=password is None)
 
 
@@ -65,15 +77,39 @@ def new_password(username: str, *, password_stdin: bool) -> None:
 @user.command("role")
 @screen.command
 @click.argument("username")
-@click.argument("role", type=_ROLES)
-def set_role(username: str, role: str) -> None:
-    """Give a person another role. There is always an administrator."""
+@click.argument("roles", type=_ROLES, nargs=-1, required=True)
+def set_roles(username: str, roles: tuple[str, ...]) -> None:
+    """Give a person these roles and no others; their sessions end. There is always an administrator."""
     from central_dispatch.cli import dispatcher
     from central_dispatch.fleet.actor import Role
     from central_dispatch.portal.accounts import people
 
-    changed = dispatcher.granted(people.set_role(dispatcher.actor(), username, Role(role)))
-    screen.say(to_json(changed), f"{changed.username} is {changed.role} now.")
+    changed = dispatcher.granted(people.change_rights(dispatcher.actor(), username, Role.named(roles)))
+    screen.say(to_json(changed), f"{changed.username} is {changed.roles.title} now.")
+
+
+@user.command("deactivate")
+@screen.command
+@click.argument("username")
+def deactivate(username: str) -> None:
+    """Keep a person out: their sessions end, their tokens open nothing, until `user activate`."""
+    _set_active(username, active=False)
+
+
+@user.command("activate")
+@screen.command
+@click.argument("username")
+def activate(username: str) -> None:
+    """Let a person log in again."""
+    _set_active(username, active=True)
+
+
+def _set_active(username: str, *, active: bool) -> None:
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.portal.accounts import people
+
+    changed = dispatcher.granted(people.set_active(dispatcher.actor(), username, active=active))
+    screen.say(to_json(changed), f"{changed.username} {'may log in' if active else 'is kept out'} now.")
 
 
 @user.command("remove")
@@ -94,9 +130,9 @@ def remove_user(username: str, *, yes: bool) -> None:
 def _show(made: "NewPassword", *, generated: bool) -> None:
     value = to_json(made.user)
     if not generated:
-        screen.say(value, f"{made.user.username} ({made.user.role}) has the password that was given.")
+        screen.say(value, f"{made.user.username} ({made.user.roles.title}) has the password that was given.")
         return
-    sentence = f"{made.user.username} ({made.user.role}), password: {made.password}   (shown only now)"
+    sentence = f"{made.user.username} ({made.user.roles.title}), password: {made.password}   (shown only now)"
     screen.say({**value, "password": made.password}, sentence)
 
 
@@ -107,7 +143,8 @@ def to_json(one: "User") -> dict[str, Any]:
     now = timezone.now()
     return {
         "username": one.username,
-        "role": one.role,
+        "roles": list(one.roles.words),
+        "active": one.is_active,
         "last_login": one.last_login.isoformat(timespec="seconds") if one.last_login else None,
         "tokens": sum(token.is_valid(now) for token in one.api_tokens.all()),
     }

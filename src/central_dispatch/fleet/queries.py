@@ -2,7 +2,7 @@
 
 from django.db.models import Prefetch, Q, QuerySet
 
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.models import Instance, Run, Worker
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.services.instances import EDITABLE
@@ -18,10 +18,12 @@ def workers(*, revoked: bool = False) -> QuerySet[Worker]:
 def usable_workers(actor: Actor) -> QuerySet[Worker]:
     """Return the workers on which the actor may create instances."""
     found = workers()
-    if not actor.role.includes(Role.OPERATOR):
+    if not may(actor, "instance.create"):
         return found.none()
-    if actor.role is Role.ADMINISTRATOR:
+    if actor.administers:
         return found
+    if actor.limits.confine_fleet:
+        found = found.filter(pk__in=actor.limits.workers)
     return found.filter(Q(allowed_users=None) | Q(allowed_users=actor.user_id)).distinct()
 
 
@@ -95,9 +97,7 @@ def allowed_actions(actor: Actor, instance: Instance) -> frozenset[str]:
         "inventory": True,
         "clear": idle and next_instance_state(state, Turn.CLEAR) is not None,
     }
-    return frozenset(
-        name for name, fits in possible.items() if fits and may(actor, f"instance.{name}", instance.worker)
-    )
+    return frozenset(name for name, fits in possible.items() if fits and may(actor, f"instance.{name}", instance))
 
 
 def allowed_run_actions(actor: Actor, run: Run) -> frozenset[str]:
@@ -109,4 +109,4 @@ def allowed_run_actions(actor: Actor, run: Run) -> frozenset[str]:
         "retry": stuck,
         "acknowledge": stuck,
     }
-    return frozenset(name for name, fits in possible.items() if fits and may(actor, f"run.{name}", run.worker))
+    return frozenset(name for name, fits in possible.items() if fits and may(actor, f"run.{name}", run.instance))

@@ -1,22 +1,29 @@
 """One declaration per view of who may call it; a view without one is closed to everybody."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import Actor
+from central_dispatch.fleet.permissions import ACTS, may
 from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.accounts.sessions import note_use
 
-#: `public`: without login. `own`: the view checks a credential of its own (host API, public API).
-Access = Role | Literal["public", "own"]
+#: Instead of an act. `public`: without login. `own`: the view checks a credential of its own (host API, public API).
+PUBLIC, OWN = "public", "own"
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
-def requires(access: Access) -> Callable[[View], View]:
-    """Declare the least role for a view, `public`, or `own`. The outermost decorator of each view."""
+def requires(access: str) -> Callable[[View], View]:
+    """Declare the act of a view (a row of `fleet.permissions.ACTS`), `public`, or `own`. The outermost decorator.
+
+    The services ask again, with the thing that is acted on. `KeyError` for an act that is not in the table.
+    """
+    if access not in {PUBLIC, OWN}:
+        ACTS[access]
 
     def mark(view: View) -> View:
         view.access = access  # type: ignore[attr-defined] # the middleware reads it
@@ -25,9 +32,9 @@ def requires(access: Access) -> Callable[[View], View]:
     return mark
 
 
-def access_of(view: Callable[..., Any]) -> Access | None:
+def access_of(view: Callable[..., Any]) -> str | None:
     """Return what a view declared; None: nothing."""
-    declared: Access | None = getattr(view, "access", None)
+    declared: str | None = getattr(view, "access", None)
     return declared
 
 
@@ -36,7 +43,7 @@ def actor_of(request: HttpRequest) -> Actor:
     user = request.user
     if not isinstance(user, User):
         raise PermissionDenied
-    return Actor(user.get_username(), user.as_role(), user.pk, "page", request.META.get("REMOTE_ADDR", ""))
+    return user.actor("page", request.META.get("REMOTE_ADDR", ""))
 
 
 class AccessMiddleware:
@@ -54,14 +61,15 @@ class AccessMiddleware:
     ) -> HttpResponseBase | None:
         """Decide."""
         access = access_of(view)
-        if access in {"public", "own"}:
+        if access in {PUBLIC, OWN}:
             return None
-        if not isinstance(access, Role):
-            raise PermissionDenied("the view declares no role")
+        if access is None:
+            raise PermissionDenied("the address declares no act")
         if not isinstance(request.user, User):
             return _to_login(request)
-        if not request.user.as_role().includes(access):
-            raise PermissionDenied(f"this needs the role {access.value}")
+        note_use(request)
+        if not may(actor_of(request), access):
+            raise PermissionDenied(f"this needs a role that permits “{access}”")
         return None
 
 

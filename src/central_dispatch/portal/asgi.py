@@ -43,6 +43,8 @@ class Application:
         django: Any = get_wsgi_application()
         self._django = WSGIMiddleware(django, workers=THREADS)
         self._claims = ThreadPoolExecutor(max_workers=4, thread_name_prefix="claim")
+        #: The addresses that Django does not see; each checks who calls by itself.
+        self.native = {"/live": self._stream, "/host/v1/claim": self._long_poll}
         self._pruning: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,13 +60,13 @@ class Application:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(ClientGone):
-            match scope["path"]:
-                case "/live":
-                    await stream(self._hub, scope, receive, send)
-                case "/host/v1/claim":
-                    await long_poll(self._hub, self._claims, scope, receive, send)
-                case _:
-                    await self._to_django(scope, receive, send)
+            await self.native.get(scope["path"], self._to_django)(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await stream(self._hub, scope, receive, send)
+
+    async def _long_poll(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await long_poll(self._hub, self._claims, scope, receive, send)
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the whole request first: a slow sender must not hold one of the few threads."""

@@ -53,7 +53,7 @@ def _first_administrator() -> str | None:
     if User.objects.exists():
         return None
     password = generated_password()
-    User.objects.create_user(ADMINISTRATOR, password=password, role=Role.ADMINISTRATOR.value)
+    User.objects.create_user(ADMINISTRATOR, password=password, roles=Role.ADMINISTRATOR)
     return password
 
 

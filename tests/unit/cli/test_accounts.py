@@ -8,8 +8,10 @@ from click.testing import CliRunner, Result
 
 from central_dispatch import cli
 from central_dispatch.cli import exit_codes, main
+from central_dispatch.cli.user import ROLES
 from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.home import dispatcher_directory, write_private
+from central_dispatch.fleet.permissions import may
 from central_dispatch.portal.accounts.models import ApiToken, User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.audit.models import AuditEntry
@@ -37,7 +39,7 @@ def _dispatcher(administrator: Actor) -> Iterator[None]:  # noqa: ARG001 it must
 def test_a_person_who_is_added_logs_in_with_the_password_that_is_shown_once() -> None:
     made = answered("user", "add", "ada", "--role", "operator")
     user = User.objects.get(username="ada")
-    assert user.as_role() is Role.OPERATOR
+    assert user.roles is Role.OPERATOR
     assert user.check_password(made["password"])
     assert made["password"] not in call("user", "list").output
     assert AuditEntry.objects.filter(what="account.create", via="cli", title="ada").exists()
@@ -66,7 +68,7 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
 
 def test_a_role_is_changed_and_the_last_administrator_stays() -> None:
     answered("user", "add", "ada")
-    assert answered("user", "role", "ada", "operator")["role"] == "operator"
+    assert answered("user", "role", "ada", "operator", "worker_manager")["roles"] == ["operator", "worker_manager"]
     for arguments in (("role", "administrator", "viewer"), ("remove", "administrator", "--yes")):
         done = call("user", *arguments)
         assert done.exit_code == exit_codes.FAILED
@@ -85,12 +87,13 @@ def test_a_person_is_removed_with_their_tokens_after_a_question() -> None:
     assert AuditEntry.objects.filter(what="account.remove", title="ada").exists()
 
 
-def test_a_token_opens_what_its_role_may_until_it_is_revoked() -> None:
+def test_a_token_opens_what_it_is_for_until_it_is_revoked() -> None:
     answered("user", "add", "ada", "--role", "operator")
-    made = answered("token", "create", "ci", "--user", "ada", "--role", "operator", "--days", "7")
+    made = answered("token", "create", "ci", "--user", "ada", "--for", "job.*", "--days", "7")
     actor = actor_by_token(made["token"], "192.0.2.1")
     assert actor
-    assert (actor.name, actor.role) == ("ada", Role.OPERATOR)
+    assert (actor.name, actor.roles) == ("ada", Role.OPERATOR)
+    assert (may(actor, "job.retry"), may(actor, "fleet.view")) == (True, False)
     (listed,) = answered("token", "list", "--user", "ada")
     assert "token" not in listed
     assert listed["state"] == "valid"
@@ -101,8 +104,21 @@ def test_a_token_opens_what_its_role_may_until_it_is_revoked() -> None:
 
 def test_a_token_is_never_mightier_than_its_owner() -> None:
     answered("user", "add", "ada")
-    refused = call("token", "create", "ci", "--user", "ada", "--role", "administrator")
+    refused = call("token", "create", "ci", "--user", "ada", "--for", "account.create")
     assert refused.exit_code == exit_codes.FAILED
-    assert "at most viewer" in refused.stderr
+    assert "nothing that ada may do" in refused.stderr
     assert call("token", "create", "ci", "--user", "nobody").exit_code == exit_codes.NOT_FOUND
     assert not ApiToken.objects.exists()
+
+
+def test_a_person_is_kept_out_and_let_in_again() -> None:
+    answered("user", "add", "ada")
+    token = answered("token", "create", "ci", "--user", "ada")["token"]
+    assert answered("user", "deactivate", "ada")["active"] is False
+    assert actor_by_token(token, "192.0.2.1") is None
+    assert answered("user", "activate", "ada")["active"] is True
+    assert actor_by_token(token, "192.0.2.1") is not None
+
+
+def test_the_command_line_names_every_role() -> None:
+    assert {role.word for role in Role} == set(ROLES)

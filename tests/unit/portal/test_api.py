@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -40,8 +41,8 @@ class Api:
 @pytest.fixture
 def token(person: Callable[..., User]) -> Callable[[Role], NewToken]:
     def make(role: Role) -> NewToken:
-        user = person(role, f"program-{role.value}")
-        made = create_token(Actor(user.username, role, user.pk), user, "ci", role, 30)
+        user = person(role, f"program-{role.word}")
+        made = create_token(user.actor("page", ""), user, "ci", ["*"], 30)
         assert isinstance(made, NewToken)
         return made
 
@@ -80,7 +81,7 @@ def test_a_token_is_never_mightier_than_its_owner_is_now(token: Callable[[Role],
     made = token(Role.ADMINISTRATOR)
     api = Api(made.text)
     assert api.ask("POST", "workers", {"name": "one"}).status_code == 201
-    User.objects.update(role=Role.VIEWER.value)
+    User.objects.update(role_words="viewer")
     assert api.ask("POST", "workers", {"name": "two"}).status_code == 403
     assert api.ask("GET", "workers").status_code == 200
 
@@ -95,18 +96,31 @@ def test_a_wrong_token_does_not_fall_back_to_the_session(
 
 def test_nobody_gives_away_more_than_they_have(person: Callable[[Role], User]) -> None:
     viewer, operator = person(Role.VIEWER), person(Role.OPERATOR)
-    actor = Actor(viewer.username, Role.VIEWER, viewer.pk)
+    actor = viewer.actor("page", "")
     for answer in (
-        create_token(actor, viewer, "x", Role.OPERATOR, 1),
-        create_token(actor, viewer, "", Role.VIEWER, 1),
-        create_token(actor, viewer, "x", Role.VIEWER, 1000),
-        create_token(actor, operator, "x", Role.VIEWER, 1),
+        create_token(actor, viewer, "x", ["instance.deploy"], 1),
+        create_token(actor, viewer, "x", ["*.view", "worker.*"], 1),
+        create_token(actor, viewer, "x", [], 1),
+        create_token(actor, viewer, "", ["*"], 1),
+        create_token(actor, viewer, "x", ["*"], 1000),
+        create_token(actor, operator, "x", ["*"], 1),
+        create_token(replace(actor, via="api", scope=("account.own",)), viewer, "x", ["*"], 1),
     ):
         assert isinstance(answer, Refused)
-    made = create_token(Actor("o", Role.OPERATOR, operator.pk), operator, "x", Role.OPERATOR, 1)
+    made = create_token(operator.actor("page", ""), operator, "x", ["instance.*"], 1)
     assert isinstance(made, NewToken)
     assert made.text not in repr(made)
     assert isinstance(revoke_token(actor, made.token.pk), Refused)
+
+
+def test_a_token_opens_only_what_it_is_for(person: Callable[[Role], User]) -> None:
+    owner = person(Role.ADMINISTRATOR)
+    made = create_token(owner.actor("page", ""), owner, "x", ["fleet.view", "worker.create"], 1)
+    assert isinstance(made, NewToken)
+    api = Api(made.text)
+    assert api.ask("GET", "workers").status_code == 200
+    worker = json.loads(api.ask("POST", "workers", {"name": "one"}).content)["worker"]["id"]
+    assert api.ask("POST", f"workers/{worker}/revoke").status_code == 403
 
 
 def test_a_refusal_is_a_problem_document_with_every_field(

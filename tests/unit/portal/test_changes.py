@@ -1,10 +1,10 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from central_dispatch.fleet.models import Change
+from central_dispatch.portal.accounts.models import LoginSession
 from central_dispatch.portal.live.changes import KEPT, look, missed, prune
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -35,7 +35,7 @@ def test_pruning_keeps_what_is_young_and_takes_any_number_of_what_is_old() -> No
     Change.objects.bulk_create(old)
     add("young")
     for key, left in (("gone", -1), ("alive", 1)):
-        Session.objects.create(session_key=key, session_data="", expire_date=now + timedelta(hours=left))
+        LoginSession.objects.create(session_key=key, session_data="", expire_date=now + timedelta(hours=left))
     prune()
     assert list(Change.objects.values_list("topic", flat=True)) == ["young"]
-    assert list(Session.objects.values_list("session_key", flat=True)) == ["alive"]
+    assert list(LoginSession.objects.values_list("session_key", flat=True)) == ["alive"]

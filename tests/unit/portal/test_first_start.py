@@ -86,7 +86,7 @@ def test_the_first_start_makes_one_administrator_and_tells_the_password_once() -
     assert first.password is not None
     assert first.password not in repr(first)
     user = User.objects.get()
-    assert (user.username, user.as_role()) == ("admin", Role.ADMINISTRATOR)
+    assert (user.username, user.roles) == ("admin", Role.ADMINISTRATOR)
     assert user.check_password(first.password)
     assert first_start().password is None
     assert User.objects.count() == 1

@@ -1,7 +1,16 @@
-from central_dispatch.fleet.actor import Actor, Role
+from django.test import Client
+
+from central_dispatch.fleet.actor import Actor, Limits, Role
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.accounts.models import User
-from central_dispatch.portal.accounts.people import NewPassword, add_person, new_password, remove_person, set_role
+from central_dispatch.portal.accounts.people import (
+    NewPassword,
+    add_person,
+    change_rights,
+    new_password,
+    remove_person,
+    set_active,
+)
 from central_dispatch.portal.audit.models import AuditEntry
 from dispatchers import fleet
 
@@ -30,14 +39,14 @@ def test_a_new_password_replaces_the_old_one(administrator: Actor) -> None:
 
 
 def test_there_is_always_an_administrator(administrator: Actor) -> None:
-    last = set_role(administrator, "administrator", Role.VIEWER)
+    last = change_rights(administrator, "administrator", Role.VIEWER)
     assert isinstance(last, Refused)
-    assert last.problems[0].field == "role"
+    assert last.problems[0].field == "roles"
     add_person(administrator, "ada", Role.VIEWER)
-    assert isinstance(set_role(administrator, "ada", Role.ADMINISTRATOR), User)
-    assert isinstance(set_role(administrator, "administrator", Role.VIEWER), User)
-    User.objects.filter(username="administrator").update(role=Role.ADMINISTRATOR.value, is_active=False)
-    assert isinstance(set_role(administrator, "ada", Role.OPERATOR), Refused)
+    assert isinstance(change_rights(administrator, "ada", Role.ADMINISTRATOR), User)
+    assert isinstance(change_rights(administrator, "administrator", Role.VIEWER), User)
+    User.objects.filter(username="administrator").update(role_words="administrator", is_active=False)
+    assert isinstance(change_rights(administrator, "ada", Role.OPERATOR), Refused)
 
 
 def test_only_administrators_look_after_accounts(administrator: Actor) -> None:
@@ -46,7 +55,7 @@ def test_only_administrators_look_after_accounts(administrator: Actor) -> None:
     for answer in (
         add_person(operator, "eve", Role.ADMINISTRATOR),
         new_password(operator, "administrator"),
-        set_role(operator, "ada", Role.ADMINISTRATOR),
+        change_rights(operator, "ada", Role.ADMINISTRATOR),
         remove_person(operator, "administrator"),
     ):
         assert isinstance(answer, Refused)
@@ -76,3 +85,38 @@ def test_removing_a_person_opens_no_worker_to_others(administrator: Actor) -> No
     worker.allowed_users.set([ada, bob])
     assert isinstance(remove_person(administrator, "ada"), User)
     assert list(worker.allowed_users.all()) == [bob]
+
+
+def test_who_gets_other_rights_a_new_password_or_is_kept_out_is_logged_out_at_once(administrator: Actor) -> None:
+    add_person(administrator, "ada", Role.OPERATOR | Role.WORKER_MANAGER)
+    instance = fleet.draft(administrator, fleet.enrolled(administrator)[0])
+    for act in (
+        lambda: change_rights(administrator, "ada", Role.VIEWER),
+        lambda: change_rights(administrator, "ada", Role.VIEWER, Limits(instances=frozenset({instance.pk}))),
+        lambda: new_password(administrator, "ada"),
+        lambda: set_active(administrator, "ada", active=False),
+    ):
+        browser = Client(headers={"host": "localhost"})
+        browser.force_login(User.objects.get(username="ada"), backend="django.contrib.auth.backends.ModelBackend")
+        assert browser.get("/", secure=True).status_code == 200
+        assert not isinstance(act(), Refused)
+        assert browser.get("/", secure=True).status_code == 302
+    assert isinstance(set_active(administrator, "ada", active=True), User)
+
+
+def test_a_change_that_changes_nothing_logs_nobody_out_and_is_not_on_record(administrator: Actor) -> None:
+    add_person(administrator, "ada", Role.OPERATOR)
+    before = AuditEntry.objects.count()
+    assert isinstance(change_rights(administrator, "ada", Role.OPERATOR), User)
+    assert isinstance(set_active(administrator, "ada", active=True), User)
+    assert AuditEntry.objects.count() == before
+
+
+def test_the_last_administrator_is_not_kept_out(administrator: Actor) -> None:
+    assert isinstance(set_active(administrator, "administrator", active=False), Refused)
+
+
+def test_limits_name_things_that_exist(administrator: Actor) -> None:
+    refused = add_person(administrator, "ada", Role.OPERATOR, limits=Limits(workers=frozenset({"nothing"})))
+    assert isinstance(refused, Refused)
+    assert refused.problems[0].field == "workers"

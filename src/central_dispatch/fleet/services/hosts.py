@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from central_dispatch.fleet import audit
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import NO_ROLE, Actor
 from central_dispatch.fleet.announce import orders_changed, worker_changed
 from central_dispatch.fleet.models import EnrolmentToken, Worker
 from central_dispatch.fleet.refusal import Refused, conflict
@@ -29,7 +29,7 @@ class StaleSession:
 
 def host_actor(worker: Worker, address: str = "") -> Actor:
     """Return a host as the one who acts, for the audit trail."""
-    return Actor(f"worker {worker.name}", Role.VIEWER, via="host", address=address)
+    return Actor(f"worker {worker.name}", NO_ROLE, via="host", address=address)
 
 
 def worker_by_credential(credential: str) -> Worker | None:

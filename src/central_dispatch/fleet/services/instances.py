@@ -62,11 +62,12 @@ def update_instance(by: Actor, instance_id: str, form: InstanceForm) -> Instance
         instance = Instance.objects.select_for_update().select_related("worker").filter(pk=instance_id).first()
         if instance is None or instance.state == Instance.State.DELETED:
             return absent("instance")
-        worker = _worker(by, form.worker or instance.worker_id, "instance.edit")
+        if not may(by, "instance.edit", instance):
+            return forbidden(f"the instance {instance.name} is not among those that you may change")
+        stays = form.worker in {"", instance.worker_id}
+        worker = instance.worker if stays else _worker(by, form.worker, "instance.edit")
         if isinstance(worker, Refused):
             return worker
-        if not may(by, "instance.edit", instance.worker):
-            return forbidden(f"you are not among those who may use the worker {instance.worker.name}")
         if instance.state not in EDITABLE:
             return conflict(
                 f"{instance.name} is {instance.get_state_display()}",

@@ -178,8 +178,8 @@ def _permitted(by: Actor, instance_id: str, action: str) -> Instance | Refused:
     instance = Instance.objects.select_for_update().select_related("worker").filter(pk=instance_id).first()
     if instance is None or instance.state == Instance.State.DELETED:
         return absent("instance")
-    if not may(by, action, instance.worker):
-        return forbidden("your role does not permit it, or you are not among those who may use its worker")
+    if not may(by, action, instance):
+        return forbidden("your roles do not permit it, or it is not among the instances that you may act on")
     return instance
 
 
@@ -187,8 +187,8 @@ def _permitted_run(by: Actor, run_id: str, action: str) -> Run | Refused:
     run = Run.objects.select_for_update().select_related("instance", "worker").filter(pk=run_id).first()
     if run is None:
         return absent("run")
-    if not may(by, action, run.worker):
-        return forbidden("your role does not permit it, or you are not among those who may use its worker")
+    if not may(by, action, run.instance):
+        return forbidden("your roles do not permit it, or it is not among the instances that you may act on")
     return run
 
 

@@ -5,28 +5,31 @@ from django.middleware.csrf import CsrfViewMiddleware
 from ninja.errors import HttpError
 from ninja.security.base import AuthBase
 
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import Actor
+from central_dispatch.fleet.permissions import ACTS, may
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.host_api.views import bearer
 
 
 class Needs(AuthBase):
-    """Admits a bearer token, or the session of a logged-in person with the CSRF token, of at least this role."""
+    """Admits a bearer token, or the session of a logged-in person with the CSRF token, that permits the act."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = "An API token, or the session cookie of the portal"
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, act: str) -> None:
+        """`act` is a row of `fleet.permissions.ACTS` (`KeyError`); the service asks again, with its object."""
         super().__init__()
-        self.role = role
+        ACTS[act]
+        self.act = act
 
     def __call__(self, request: HttpRequest) -> Actor | None:
-        """Return the caller; None: nobody (401). Raises 403 for a lesser role."""
+        """Return the caller; None: nobody (401). Raises 403 where roles or the token's scope do not permit the act."""
         actor = _caller(request)
-        if actor is not None and not actor.role.includes(self.role):
-            raise HttpError(403, f"this needs the role {self.role.value}")
+        if actor is not None and not may(actor, self.act):
+            raise HttpError(403, f"this needs a role, and a token, that permits “{self.act}”")
         return actor
 
 
@@ -38,7 +41,7 @@ class Closed(AuthBase):
 
     def __call__(self, _request: HttpRequest) -> None:
         """Refuse."""
-        raise HttpError(403, "the endpoint declares no role")
+        raise HttpError(403, "the endpoint declares no act")
 
 
 def _caller(request: HttpRequest) -> Actor | None:
@@ -51,7 +54,7 @@ def _caller(request: HttpRequest) -> Actor | None:
         return None
     if _csrf_fails(request):
         raise HttpError(403, "the CSRF token is missing or wrong; send it as X-CSRFToken, or use an API token")
-    return Actor(user.username, user.as_role(), user.pk, "api", address)
+    return user.actor("api", address)
 
 
 def _csrf_fails(request: HttpRequest) -> bool:

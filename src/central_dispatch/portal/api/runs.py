@@ -4,7 +4,6 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.refusal import absent
 from central_dispatch.fleet.services import runs
 from central_dispatch.portal.api.access import Needs, caller
@@ -22,7 +21,7 @@ class RunFilter(Schema):
     open: bool = False
 
 
-@router.get("", auth=Needs(Role.VIEWER), response={200: Page[RunOut], **PROBLEMS})
+@router.get("", auth=Needs("fleet.view"), response={200: Page[RunOut], **PROBLEMS})
 def list_runs(
     request: HttpRequest,  # noqa: ARG001 ninja passes it
     wanted: Query[RunFilter],
@@ -33,13 +32,13 @@ def list_runs(
     return page(rows, paging, run_out)
 
 
-@router.get("/{run_id}", auth=Needs(Role.VIEWER), response={200: RunDetailOut, **PROBLEMS})
+@router.get("/{run_id}", auth=Needs("fleet.view"), response={200: RunDetailOut, **PROBLEMS})
 def show_run(request: HttpRequest, run_id: str) -> RunDetailOut:  # noqa: ARG001 ninja passes it
     """Show a run with its steps."""
     return run_detail_out(done(queries.run(run_id) or absent("run")))
 
 
-@router.get("/{run_id}/events", auth=Needs(Role.VIEWER), response={200: Page[EventOut], **PROBLEMS})
+@router.get("/{run_id}/events", auth=Needs("fleet.view"), response={200: Page[EventOut], **PROBLEMS})
 def list_events(
     request: HttpRequest,  # noqa: ARG001 ninja passes it
     run_id: str,
@@ -50,19 +49,19 @@ def list_events(
     return page(run.events.all(), paging, event_out)
 
 
-@router.post("/{run_id}/back-out", auth=Needs(Role.OPERATOR), response={202: RunOut, **PROBLEMS})
+@router.post("/{run_id}/back-out", auth=Needs("run.back_out"), response={202: RunOut, **PROBLEMS})
 def back_out(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Have the run turn round at its next step boundary."""
     return Status(202, run_out(done(runs.back_out(caller(request), run_id))))
 
 
-@router.post("/{run_id}/retry", auth=Needs(Role.ADMINISTRATOR), response={202: RunOut, **PROBLEMS})
+@router.post("/{run_id}/retry", auth=Needs("run.retry"), response={202: RunOut, **PROBLEMS})
 def retry(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Have a stuck run try again."""
     return Status(202, run_out(done(runs.retry_stuck(caller(request), run_id))))
 
 
-@router.post("/{run_id}/acknowledge", auth=Needs(Role.ADMINISTRATOR), response={202: RunOut, **PROBLEMS})
+@router.post("/{run_id}/acknowledge", auth=Needs("run.acknowledge"), response={202: RunOut, **PROBLEMS})
 def acknowledge(request: HttpRequest, run_id: str) -> Status[RunOut]:
     """Take over what the run is stuck at; the run carries on with the rest."""
     return Status(202, run_out(done(runs.acknowledge(caller(request), run_id))))

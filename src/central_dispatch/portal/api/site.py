@@ -8,7 +8,6 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from central_dispatch import __version__
-from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.access import requires
 from central_dispatch.portal.api import instances, runs, workers
 from central_dispatch.portal.api.access import Closed, Needs
@@ -33,7 +32,7 @@ api.add_router("/instances", instances.router)
 api.add_router("/runs", runs.router)
 
 
-@api.get("/openapi.json", auth=Needs(Role.VIEWER), include_in_schema=False, url_name="openapi")
+@api.get("/openapi.json", auth=Needs("fleet.view"), include_in_schema=False, url_name="openapi")
 def openapi(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 ninja passes it
     """Return the API's own description (OpenAPI 3.1)."""
     return dict(api.get_openapi_schema(path_prefix="/api/v1/"))
@@ -88,6 +87,6 @@ def _field(location: tuple[object, ...]) -> str:
 
 patterns, _app_name, namespace = api.urls
 for pattern in patterns:
-    # Each endpoint declares its role itself; the middleware leaves the decision to it.
+    # Each endpoint declares its act itself; the middleware leaves the decision to it.
     if pattern.callback is not None:
         requires("own")(pattern.callback)

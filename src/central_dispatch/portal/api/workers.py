@@ -5,7 +5,6 @@ from django.utils import timezone
 from ninja import Query, Router, Status
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.forms import WorkerForm, WorkerSettings
 from central_dispatch.fleet.models import Worker
 from central_dispatch.fleet.refusal import absent
@@ -27,26 +26,26 @@ def _invited(invitation: Invitation) -> InvitationOut:
     return InvitationOut(worker=_shown(invitation.worker), token=invitation.token, expires_at=invitation.expires_at)
 
 
-@router.get("", auth=Needs(Role.VIEWER), response={200: Page[WorkerOut], **PROBLEMS})
+@router.get("", auth=Needs("fleet.view"), response={200: Page[WorkerOut], **PROBLEMS})
 def list_workers(request: HttpRequest, paging: Query[Paging]) -> Page[WorkerOut]:  # noqa: ARG001 ninja passes it
     """List the workers by name, without the revoked ones."""
     return page(queries.workers(), paging, _shown)
 
 
-@router.post("", auth=Needs(Role.ADMINISTRATOR), response={201: InvitationOut, **PROBLEMS})
+@router.post("", auth=Needs("worker.create"), response={201: InvitationOut, **PROBLEMS})
 def add_worker(request: HttpRequest, body: WorkerIn) -> Status[InvitationOut]:
     """Add a worker; the answer holds the token that enrols it."""
     form = WorkerForm(**body.model_dump())
     return Status(201, _invited(done(workers.create_worker(caller(request), form, dispatcher_pin()))))
 
 
-@router.get("/{worker_id}", auth=Needs(Role.VIEWER), response={200: WorkerOut, **PROBLEMS})
+@router.get("/{worker_id}", auth=Needs("fleet.view"), response={200: WorkerOut, **PROBLEMS})
 def show_worker(request: HttpRequest, worker_id: str) -> WorkerOut:  # noqa: ARG001 ninja passes it
     """Show a worker."""
     return _shown(done(queries.worker(worker_id) or absent("worker")))
 
 
-@router.put("/{worker_id}/settings", auth=Needs(Role.ADMINISTRATOR), response={200: WorkerOut, **PROBLEMS})
+@router.put("/{worker_id}/settings", auth=Needs("worker.edit"), response={200: WorkerOut, **PROBLEMS})
 def set_worker(request: HttpRequest, worker_id: str, body: WorkerSettingsIn) -> WorkerOut:
     """Change what the portal decides about a worker."""
     values = WorkerSettings(
@@ -58,19 +57,19 @@ def set_worker(request: HttpRequest, worker_id: str, body: WorkerSettingsIn) -> 
     return _shown(done(workers.update_worker(caller(request), worker_id, values)))
 
 
-@router.post("/{worker_id}/invite", auth=Needs(Role.ADMINISTRATOR), response={201: InvitationOut, **PROBLEMS})
+@router.post("/{worker_id}/invite", auth=Needs("worker.invite"), response={201: InvitationOut, **PROBLEMS})
 def invite_worker(request: HttpRequest, worker_id: str) -> Status[InvitationOut]:
     """Make a new enrolment token; the ones before it stop working."""
     return Status(201, _invited(done(workers.invite(caller(request), worker_id, dispatcher_pin()))))
 
 
-@router.post("/{worker_id}/accept", auth=Needs(Role.ADMINISTRATOR), response={200: WorkerOut, **PROBLEMS})
+@router.post("/{worker_id}/accept", auth=Needs("worker.accept"), response={200: WorkerOut, **PROBLEMS})
 def accept_worker(request: HttpRequest, worker_id: str) -> WorkerOut:
     """Accept a host that raised an alert: it gets orders again."""
     return _shown(done(workers.accept_host(caller(request), worker_id)))
 
 
-@router.post("/{worker_id}/revoke", auth=Needs(Role.ADMINISTRATOR), response={200: WorkerOut, **PROBLEMS})
+@router.post("/{worker_id}/revoke", auth=Needs("worker.revoke"), response={200: WorkerOut, **PROBLEMS})
 def revoke_worker(request: HttpRequest, worker_id: str) -> WorkerOut:
     """Take a worker's credential away for good."""
     return _shown(done(workers.revoke(caller(request), worker_id)))

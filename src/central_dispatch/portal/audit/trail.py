@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
 from django.utils import timezone
 
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import NO_ROLE, Actor
 from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.audit import acted
 from central_dispatch.portal.accounts.models import User
@@ -61,4 +61,4 @@ def _locked_out(request: HttpRequest, username: str | None, **_signal: object) -
 
 def _at_the_door(request: HttpRequest | None, name: str, what: str) -> None:
     address = request.META.get("REMOTE_ADDR", "") if request is not None else ""
-    write(Actor(name or "?", Role.VIEWER, address=address), what, f"user:{name}")
+    write(Actor(name or "?", NO_ROLE, address=address), what, f"user:{name}")

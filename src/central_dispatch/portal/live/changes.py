@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.sessions.models import Session
 from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from central_dispatch.fleet.models import Change
+from central_dispatch.portal.accounts.models import LoginSession
 from central_dispatch.portal.live.hub import Hint
 
 #: Changes are kept this long: a page that was away for longer looks at everything anew.
@@ -42,7 +42,7 @@ def prune() -> None:
     close_old_connections()
     now = timezone.now()
     _remove(Change.objects.filter(at__lt=now - KEPT))
-    _remove(Session.objects.filter(expire_date__lt=now))
+    _remove(LoginSession.objects.filter(expire_date__lt=now))
 
 
 def _remove(rows: "QuerySet[Any]") -> None:

@@ -6,12 +6,13 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
 from django.http import HttpRequest, parse_cookie
 
-from central_dispatch.fleet.actor import Role
+from central_dispatch.fleet.actor import Actor
+from central_dispatch.fleet.permissions import may
 from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.accounts.sessions import SessionStore
 from central_dispatch.portal.asgi_messages import Receive, Scope, Send, disconnected, header, respond, start
 from central_dispatch.portal.live.changes import missed
 from central_dispatch.portal.live.hub import Hint, Hub
@@ -27,6 +28,8 @@ _TOPIC = re.compile(
     r"workers|instances|runs|audit|jobs|queues|parents|(?:worker|instance|run):[0-9a-f]{32}|job:[0-9]{1,18}"
 )
 
+_ACTS = {"audit": "audit.view", "jobs": "jobs.view", "job": "jobs.view", "queues": "jobs.view", "parents": "jobs.view"}
+
 
 async def stream(hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one browser until it goes, its session ends, or the server stops."""
@@ -34,15 +37,15 @@ async def stream(hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 405, {"title": "Use GET"})
         return
     topics, after = _asked(scope)
-    role = await asyncio.to_thread(_role, scope)
-    if role is None:
+    actor = await asyncio.to_thread(_actor, scope)
+    if actor is None:
         await respond(send, 403, {"title": "Log in first"})
         return
     if not topics or len(topics) > _MOST_TOPICS or not all(map(_TOPIC.fullmatch, topics)):
         await respond(send, 400, {"title": "Name 1 to 50 topics, such as topic=instances"})
         return
-    if "audit" in topics and role is not Role.ADMINISTRATOR:
-        await respond(send, 403, {"title": "The audit trail is for administrators"})
+    if not all(may(actor, act_of(topic)) for topic in topics):
+        await respond(send, 403, {"title": "Your roles do not show you all of this"})
         return
     gone = asyncio.create_task(disconnected(receive))
     try:
@@ -67,7 +70,7 @@ async def _send_hints(
             hints = await subscription.take(HEARTBEAT_S)
             await _write(send, _events(hints) or ": here\n\n")
             if clock() >= check_at:
-                if await asyncio.to_thread(_role, scope) is None:
+                if await asyncio.to_thread(_actor, scope) is None:
                     break
                 check_at = clock() + CHECK_S
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -92,11 +95,17 @@ def _asked(scope: Scope) -> tuple[list[str], int | None]:
     return list(dict.fromkeys(query.get("topic", []))), after
 
 
-def _role(scope: Scope) -> Role | None:
-    """Return the role of whoever holds the session cookie; None for nobody."""
+def act_of(topic: str) -> str:
+    """Return the act that it takes to be told of a topic."""
+    kind = topic.partition(":")[0]
+    return _ACTS.get(kind, "fleet.view")
+
+
+def _actor(scope: Scope) -> Actor | None:
+    """Return whoever holds the session cookie; None for nobody."""
     close_old_connections()
     key = parse_cookie(header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME)
     request = HttpRequest()
     request.session = SessionStore(key)
     user = get_user(request)
-    return user.as_role() if isinstance(user, User) and user.is_active else None
+    return user.actor("page", "") if isinstance(user, User) and user.is_active else None

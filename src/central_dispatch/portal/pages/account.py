@@ -9,13 +9,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from central_dispatch.fleet import audit
-from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.pages.rendering import go, summary_of
 
 
-@requires(Role.VIEWER)
+@requires("account.own")
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:

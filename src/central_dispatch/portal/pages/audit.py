@@ -4,14 +4,13 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.access import requires
 from central_dispatch.portal.audit.models import AuditEntry
 from central_dispatch.portal.pages.paging import paged
 from central_dispatch.portal.pages.rendering import show
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("audit.view")
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """List the entries, newest first; `q` looks in who, what and on which."""

@@ -1,11 +1,10 @@
-"""What every page needs: the theme, who is there and what their role shows, and the place in the menu."""
+"""What every page needs: the theme, who is there, and the place in the menu."""
 
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.pages.theme import theme_of
 
@@ -13,12 +12,11 @@ from central_dispatch.portal.pages.theme import theme_of
 def portal(request: HttpRequest) -> dict[str, Any]:
     """Return the values for every template."""
     user = getattr(request, "user", None)
-    role = user.as_role() if isinstance(user, User) else None
     return {
         "theme": theme_of(request),
         "now_ms": int(timezone.now().timestamp() * 1000),
-        "may_operate": role is not None and role.includes(Role.OPERATOR),
-        "may_administer": role is not None and role.includes(Role.ADMINISTRATOR),
+        # For `{% if actor|may:"worker.create" %}`.
+        "actor": user.actor("page", "") if isinstance(user, User) else None,
         "place": place_of(request.path),
     }
 

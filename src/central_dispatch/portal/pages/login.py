@@ -6,15 +6,18 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_POST
 
 from central_dispatch.portal.access import requires
 
 login = requires("public")(
-    LoginView.as_view(
-        template_name="login.html", authentication_form=AuthenticationForm, redirect_authenticated_user=True
+    require_http_methods(["GET", "HEAD", "POST"])(
+        LoginView.as_view(
+            template_name="login.html", authentication_form=AuthenticationForm, redirect_authenticated_user=True
+        )
     )
 )
-logout = requires("public")(LogoutView.as_view())
+logout = requires("public")(require_POST(LogoutView.as_view()))
 
 
 @requires("public")

@@ -8,6 +8,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from central_dispatch.fleet import permissions
+from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.models import Worker
 from central_dispatch.portal.pages.durations import distance_words, duration_words, size_words
 from central_dispatch.portal.pages.instances.forms import InstanceFields
@@ -88,6 +90,12 @@ def duration(length: timedelta | None) -> str:
 
 
 register.filter("newest_first", newest_first)
+
+
+@register.filter
+def may(actor: Actor | None, act: str) -> bool:
+    """Say whether the page's reader may do it somewhere; buttons for one thing ask the queries."""
+    return actor is not None and permissions.may(actor, act)
 
 
 @register.filter

@@ -7,7 +7,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.rendering import show
@@ -18,7 +17,7 @@ FAILURES_SHOWN = 20
 RUNS_SHOWN = 20
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the fleet at a glance, failures first."""
@@ -55,7 +54,7 @@ def counts_by_state() -> list[dict[str, object]]:
     ]
 
 
-@requires(Role.VIEWER)
+@requires("settings.view")
 @require_safe
 def settings_menu(request: HttpRequest) -> HttpResponse:
     """Show what can be set."""

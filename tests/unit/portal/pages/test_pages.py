@@ -28,6 +28,7 @@ def test_every_page_declares_who_may_see_it() -> None:
 def test_a_list_asks_the_database_as_often_for_fifty_rows_as_for_two(administrator: Actor, browser: Browser) -> None:
     client = browser(User.objects.get(pk=administrator.user_id))
     worker, _ = enrolled(administrator)
+    client.get("/account/", secure=True)  # the first page notes from where the session is used
     counts = []
     for number in range(12):
         instance = draft(administrator, worker, name=f"portal-{number}")

@@ -10,12 +10,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.models import Instance, Run
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.fleet.services import runs as services
 from central_dispatch.portal.access import actor_of, requires
-from central_dispatch.portal.pages.instances.find import find
+from central_dispatch.portal.pages.instances.find import find, find_for
 from central_dispatch.portal.pages.instances.views import web_root_of
 from central_dispatch.portal.pages.rendering import place_problems, raise_if_hidden, say, sentence, show, summary_of
 from central_dispatch.portal.pages.workers.forms import TypedName
@@ -25,7 +24,7 @@ def _to(name: str, key: str) -> HttpResponse:
     return HttpResponseRedirect(reverse(name, args=[key]))
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Show what a deployment would do; a POST has the host look (anew)."""
@@ -51,7 +50,7 @@ def plan(request: HttpRequest, instance_id: str) -> HttpResponse:
     return show(request, "instances/plan.html", "instances/_plan.html", values)
 
 
-@requires(Role.OPERATOR)
+@requires("instance.deploy")
 @require_POST
 def deploy(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Deploy, and go where it can be watched; the second of two who press is led to the first one's run."""
@@ -62,11 +61,11 @@ def deploy(request: HttpRequest, instance_id: str) -> HttpResponse:
     return _to("run", answer.run) if answer.run else _to("instance", instance_id)
 
 
-@requires(Role.OPERATOR)
+@requires("instance.delete")
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Delete, after the name was typed."""
-    instance = find(instance_id)
+    instance = find_for(actor_of(request), "instance.delete", instance_id)
     form = TypedName(instance.name, data=request.POST or None)
     if request.method == "POST":
         answer = services.delete(actor_of(request), instance_id, request.POST.get("typed_name", ""))
@@ -96,11 +95,11 @@ def _has_database(instance: Instance) -> bool:
     return next((one.database for one in sources if one.name == instance.source), True)
 
 
-@requires(Role.OPERATOR)
+@requires("instance.inventory")
 @require_http_methods(["GET", "HEAD", "POST"])
 def inventory(request: HttpRequest, instance_id: str) -> HttpResponse:
     """List what on the host bears the instance's names; a POST has the host look (anew)."""
-    instance = find(instance_id)
+    instance = find_for(actor_of(request), "instance.inventory", instance_id)
     if request.method == "POST":
         answer = services.request_inventory(actor_of(request), instance_id)
         if isinstance(answer, Refused):
@@ -120,11 +119,11 @@ def _inventory(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     }
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("instance.clear")
 @require_POST
 def clear(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Clear what was ticked, item by item, after the name was typed."""
-    instance = find(instance_id)
+    instance = find_for(actor_of(request), "instance.clear", instance_id)
     keys = tuple(request.POST.getlist("item"))
     error = ""
     if not keys:

@@ -9,20 +9,19 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.forms import InstanceForm
 from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.fleet.services import instances as services
 from central_dispatch.fleet.services import runs as run_services
 from central_dispatch.portal.access import actor_of, requires
-from central_dispatch.portal.pages.instances.find import find
+from central_dispatch.portal.pages.instances.find import find_for
 from central_dispatch.portal.pages.instances.forms import InstanceFields, first_choices, host_of, values_of
 from central_dispatch.portal.pages.rendering import go, place_problems, raise_if_hidden, say, show, summary_of
 from central_dispatch.provisioning.problem import Problem
 
 
-@requires(Role.OPERATOR)
+@requires("instance.create")
 @sensitive_post_parameters("key")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
@@ -30,12 +29,12 @@ def new(request: HttpRequest) -> HttpResponse:
     return _form_page(request, None)
 
 
-@requires(Role.OPERATOR)
+@requires("instance.edit")
 @sensitive_post_parameters("key")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Change a draft, or an instance whose deployment was backed out."""
-    return _form_page(request, find(instance_id))
+    return _form_page(request, find_for(actor_of(request), "instance.edit", instance_id))
 
 
 def _form_page(request: HttpRequest, instance: Instance | None) -> HttpResponse:

@@ -4,7 +4,6 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.models import Instance, Run
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.instances.find import find
@@ -18,7 +17,7 @@ RUNS_SHOWN = 15
 _HTTPS = 443
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the instances by name, filtered by text, state and worker."""
@@ -36,7 +35,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return show(request, "instances/list.html", "instances/_list.html", values)
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def detail(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Show an instance's record: its error first, then what it is, what was done, and what may be done."""

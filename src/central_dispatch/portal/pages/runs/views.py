@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.models import Run, RunStep
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.fleet.services import runs as services
@@ -32,7 +32,7 @@ def find(run_id: str) -> Run:
     return run
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the runs, newest first."""
@@ -47,7 +47,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return show(request, "runs/list.html", "runs/_list.html", values)
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """Show a run as it happens."""
@@ -120,21 +120,21 @@ def _act(request: HttpRequest, run_id: str, act: Callable[[Actor, str], Run | Re
     return HttpResponseRedirect(reverse("run", args=[run_id]))
 
 
-@requires(Role.OPERATOR)
+@requires("run.back_out")
 @require_POST
 def back_out(request: HttpRequest, run_id: str) -> HttpResponse:
     """Have the run turn round."""
     return _act(request, run_id, services.back_out, "The back-out was asked for.")
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("run.retry")
 @require_POST
 def retry(request: HttpRequest, run_id: str) -> HttpResponse:
     """Have a stuck run try again."""
     return _act(request, run_id, services.retry_stuck, "The host tries again.")
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("run.acknowledge")
 @require_POST
 def acknowledge(request: HttpRequest, run_id: str) -> HttpResponse:
     """Take over what a run is stuck at."""

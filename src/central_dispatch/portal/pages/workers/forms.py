@@ -3,7 +3,6 @@
 from django import forms
 from django.http import QueryDict
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.portal.accounts.models import User
 
 
@@ -56,8 +55,8 @@ class DefaultsFields(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, initial: dict[str, object] | None = None) -> None:
         super().__init__(data, initial=initial)
-        operators = User.objects.filter(role=Role.OPERATOR.value, is_active=True).order_by("username")
-        choices = [(str(user.pk), user.get_username()) for user in operators]
+        people = User.objects.exclude(role_words="").filter(is_active=True).order_by("username")
+        choices = [(str(user.pk), user.get_username()) for user in people if not user.actor("page", "").administers]
         self.fields["allowed_users"].choices = choices  # type: ignore[attr-defined] # a MultipleChoiceField
 
 

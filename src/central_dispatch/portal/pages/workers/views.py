@@ -8,7 +8,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.forms import WorkerForm, WorkerSettings
 from central_dispatch.fleet.models import Worker
 from central_dispatch.fleet.permissions import may
@@ -34,14 +33,14 @@ def find(worker_id: str) -> Worker:
     return worker
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the workers."""
     return show(request, "workers/list.html", "workers/_list.html", {"workers": with_counts(queries.workers())})
 
 
-@requires(Role.VIEWER)
+@requires("fleet.view")
 @require_safe
 def detail(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Show what a host found on itself, its settings, and what the portal decides about it."""
@@ -75,7 +74,7 @@ def host_rows(view: SettingsView) -> list[tuple[str, str]]:
     ]
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.create")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Add a worker, and show its enrolment command."""
@@ -91,7 +90,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _token_page(request, answer)
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.invite")
 @require_POST
 def invite(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Make a new token; the one before stops working."""
@@ -118,7 +117,7 @@ def _token_page(request: HttpRequest, invitation: services.Invitation) -> HttpRe
     return response
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.invite")
 @require_safe
 def waiting(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Return the part of the enrolment page that waits for the host."""
@@ -126,7 +125,7 @@ def waiting(request: HttpRequest, worker_id: str) -> HttpResponse:
     return render(request, "workers/_waiting.html", {"worker": worker, "online": worker.is_online(timezone.now())})
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.edit")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Change what the portal decides about a worker."""
@@ -154,7 +153,7 @@ def _initial(worker: Worker) -> dict[str, object]:
     return {**{name: getattr(worker, name) for name in plain}, "allowed_users": users}
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.revoke")
 @require_http_methods(["GET", "HEAD", "POST"])
 def revoke(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Take a worker's credential away, after its name was typed."""
@@ -176,7 +175,7 @@ def revoke(request: HttpRequest, worker_id: str) -> HttpResponse:
     return render(request, "workers/revoke.html", values, status=422 if form.errors else 200)
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("worker.accept")
 @require_POST
 def accept(request: HttpRequest, worker_id: str) -> HttpResponse:
     """Accept a host that raised an alert."""
