@@ -85,9 +85,13 @@ class Store(Protocol):
         """Take all of these locks for a running execution, or none; returns who is in the way (empty: all taken).
 
         A lock holds as long as its execution does: it ends when the row is settled or freed, and jobs that wait for
-        it (`Settlement.waits_on`) are due at once. Taking again what one holds is no conflict, and an exclusive
-        lock over one's own shared one is an upgrade. `LookupError` where the fence is gone.
+        it (`Settlement.waits_on`) and can have it now are due at once. Taking again what one holds is no conflict, and
+        an exclusive lock over one's own shared one is an upgrade. Who is refused, and then waits for it, keeps a place
+        in line before later ones (`jobs.lock`). `LookupError` where the fence is gone.
         """
+
+    def woken(self, resources: Collection[str], now: datetime) -> list[str]:
+        """Return the queues in which jobs that wait for these things are due: to be rung, after their locks ended."""
 
     def progress(self, reports: Mapping[tuple[int, int], Progress]) -> None:
         """Note progress by (job, fence); one with an older fence is passed over."""

@@ -145,6 +145,26 @@ class Lock(models.Model):
         return f"{self.resource} {self.job}"
 
 
+class Wish(models.Model):
+    """A place in line for a lock: who was refused it, and since when. It counts while its job waits for it."""
+
+    pk = models.CompositePrimaryKey("resource", "job")
+    resource = models.CharField(max_length=200)
+    job = models.BigIntegerField()
+    fence = models.BigIntegerField()
+    shared = models.BooleanField()
+    since = models.DateTimeField()
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "job_wish"
+        ordering = ("resource", "since", "job")
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.job}"
+
+
 class Schedule(models.Model):
     """A job by a cron expression."""
 

@@ -13,10 +13,10 @@ CHUNK = 500
 
 _INTERRUPT = """
 state = 'interrupted', ended_at = :now, expires_at = NULL, unique_key = NULL, ended_by = :by,
-error = :why"""
+waits_on = NULL, error = :why"""
 _AGAIN = """
 state = 'waiting', waiting_for = 'new', attempts = 0, deferrals = 0, due_at = :now, ended_at = NULL,
-expires_at = NULL, ended_by = '', result = '{}', percent = NULL, words = '', unique_key = given_key"""
+waits_on = NULL, expires_at = NULL, ended_by = '', result = '{}', percent = NULL, words = '', unique_key = given_key"""
 _KEY_IS_FREE = """
 (given_key IS NULL OR NOT EXISTS (
     SELECT 1 FROM job AS other WHERE other.queue = job.queue AND other.unique_key = job.given_key))"""

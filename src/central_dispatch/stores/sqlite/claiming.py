@@ -19,11 +19,10 @@ SELECT column1 FROM {_PRIORITIES} WHERE EXISTS (
 ORDER BY column1 DESC"""  # noqa: S608 constants
 _SET = """
 UPDATE job SET state = 'running', parent = ?, started_at = ?, percent = NULL, words = '', interrupt_by = '',
-    fence = max(fence, (SELECT epoch << 32 FROM job_epoch)) + 1
+    waits_on = NULL, fence = max(fence, (SELECT epoch << 32 FROM job_epoch)) + 1
 """
-_FIELDS = (
-    "RETURNING id, queue, payload, payload_version, fence, attempts, deferrals, priority, batch, started_at, due_at"
-)
+_COLUMNS = "id, queue, payload, payload_version, fence, attempts, deferrals, priority, batch, started_at, due_at"
+_FIELDS = f"RETURNING {_COLUMNS}"
 _CLAIM = f"""
 {_SET} WHERE id IN (
     SELECT id FROM job WHERE queue = ? AND state = 'waiting' AND priority = ? AND due_at <= ?
@@ -71,6 +70,12 @@ def claim_job(connection: sqlite3.Connection, job: int, parent: str, now: dateti
         return None
     row = connection.execute(_CLAIM_ONE, (parent, to_text(now), job)).fetchone()
     return _claim_of(row) if row else None
+
+
+def held(connection: sqlite3.Connection, parent: str) -> list[Claim]:
+    """Return what a parent holds."""
+    select = f"SELECT {_COLUMNS} FROM job WHERE state = 'running' AND parent = ? ORDER BY id"  # noqa: S608 constants
+    return [_claim_of(row) for row in connection.execute(select, (parent,))]
 
 
 def room(connection: sqlite3.Connection, queues: Queues, queue: str) -> int | None:

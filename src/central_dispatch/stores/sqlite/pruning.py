@@ -28,5 +28,6 @@ def prune(connection: sqlite3.Connection, now: datetime, ended_keep: timedelta, 
         removed[name] = [row[0] for row in connection.execute(select, values)]
         for job in removed[name]:
             connection.execute("DELETE FROM job_attempt WHERE job = ?", (job,))
+            connection.execute("DELETE FROM job_wish WHERE job = ?", (job,))
             connection.execute("DELETE FROM job WHERE id = ?", (job,))
     return removed

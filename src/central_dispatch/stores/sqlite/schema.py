@@ -112,6 +112,18 @@ CREATE TABLE job_lock (
     PRIMARY KEY (resource, job)
 ) WITHOUT ROWID""",
     "CREATE INDEX job_lock_of ON job_lock (job)",
+    # Who was refused a lock under that fence, and stands in line for it since then.
+    """
+CREATE TABLE job_wish (
+    resource TEXT NOT NULL,
+    job INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    shared INTEGER NOT NULL CHECK (shared IN (0, 1)),
+    since TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    PRIMARY KEY (resource, job)
+) WITHOUT ROWID""",
+    "CREATE INDEX job_wish_of ON job_wish (job)",
     # What a queue worker of that name does. `queues`: JSON list, empty for all.
     """
 CREATE TABLE job_assignment (
@@ -137,6 +149,7 @@ DROPPED = tuple(
     for name in (
         "job_epoch",
         "job_assignment",
+        "job_wish",
         "job_lock",
         "job_batch",
         "job_schedule",

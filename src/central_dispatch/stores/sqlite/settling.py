@@ -12,6 +12,7 @@ from central_dispatch.jobs.job import Claim, Settlement
 from central_dispatch.jobs.outcome import Crashed
 from central_dispatch.jobs.ports import Settled
 from central_dispatch.jobs.settling import settle as decide
+from central_dispatch.stores.sqlite import locking
 from central_dispatch.stores.sqlite.queues import Queues
 from central_dispatch.stores.sqlite.times import to_text
 
@@ -21,7 +22,8 @@ FROM job LEFT JOIN job_parent ON job_parent.id = job.parent
 WHERE job.id IN (SELECT value FROM json_each(?)) AND job.state = 'running'"""
 _UPDATE = """
 UPDATE job SET state = :state, waiting_for = :waiting_for, attempts = :attempts, deferrals = :deferrals,
-    due_at = coalesce(:due_at, due_at), expires_at = :expires_at, error = :error, ended_by = :by, result = :result,
+    due_at = coalesce(:due_at, due_at), waits_on = :waits_on, expires_at = :expires_at, error = :error,
+    ended_by = :by, result = :result,
     ended_at = :ended_at, unique_key = CASE WHEN :ended_at IS NULL THEN unique_key END,
     percent = CASE :state WHEN 'finished' THEN 100 WHEN 'waiting' THEN NULL ELSE percent END,
     words = CASE :state WHEN 'waiting' THEN '' ELSE words END,
@@ -53,6 +55,8 @@ def settle(connection: sqlite3.Connection, settled: Sequence[Settled]) -> list[b
             attempts.append(_attempt_of(one, row[3:6]))
     connection.executemany(_UPDATE, updates)
     connection.executemany(_ATTEMPT, attempts)
+    if updates:
+        locking.end(connection, [update["job"] for update in updates], max(one.ended_at for one in settled))
     return written
 
 
@@ -74,6 +78,7 @@ def free(connection: sqlite3.Connection, queues: Queues, parent: str, now: datet
         history = (claim.job, claim.fence, parent, *place, 0, row[9], to_text(now), "crashed", error, 0)
         connection.execute(_ATTEMPT, history)
         freed.append(claim.job)
+    locking.end(connection, freed, now)
     return freed
 
 
@@ -104,6 +109,7 @@ def free_all(connection: sqlite3.Connection, now: datetime) -> list[int]:
         (to_text(now),),
     ).fetchall()
     connection.execute("DELETE FROM job_parent")
+    locking.end_all(connection, now)
     return sorted(row[0] for row in rows)
 
 
@@ -139,6 +145,7 @@ def _update_of(claim: Claim, settlement: Settlement, ended_at: datetime) -> dict
         "error": settlement.error,
         "by": settlement.by,
         "result": json.dumps(dict(settlement.result), ensure_ascii=False, default=str),
+        "waits_on": None if ended else settlement.waits_on,
         "ended_at": to_text(ended_at) if ended else None,
     }
 

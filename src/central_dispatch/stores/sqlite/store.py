@@ -16,7 +16,7 @@ from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.platforms import proc
 from central_dispatch.stores.gate import GateClosed
-from central_dispatch.stores.sqlite import claiming, parents, pruning, queues, settling
+from central_dispatch.stores.sqlite import claiming, locking, parents, pruning, queues, settling
 from central_dispatch.stores.sqlite.announcing import Announcer
 from central_dispatch.stores.sqlite.connection import Connections
 from central_dispatch.stores.sqlite.enqueueing import enqueue
@@ -177,11 +177,18 @@ class SqliteStore:
 
     def held(self, parent: str) -> list[Claim]:
         """Return what the parent holds, as the rows say."""
-        raise NotImplementedError
+        with self._connections.reading() as connection:
+            return claiming.held(connection, parent)
 
     def lock(self, job: int, fence: int, locks: Sequence[Lock], now: datetime) -> list[Holder]:
         """Take all of these locks for a running execution, or none; returns who is in the way."""
-        raise NotImplementedError
+        with self._connections.writing() as connection:
+            return locking.lock(connection, job, fence, locks, now)
+
+    def woken(self, resources: Collection[str], now: datetime) -> list[str]:
+        """Return the queues in which jobs that wait for these things are due."""
+        with self._connections.reading() as connection:
+            return locking.woken(connection, resources, now)
 
     def schedules(self) -> list[Schedule]:
         """Return the named schedules."""
@@ -204,8 +211,12 @@ class SqliteStore:
         raise NotImplementedError
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
-        """Keep what running executions printed so far."""
-        raise NotImplementedError
+        """Keep what running executions printed so far, and tell live pages; a file that has a fault is done without."""
+        if not outputs:
+            return
+        self._guarded(lambda: self._output.write([(job, fence, text) for (job, fence), text in outputs.items()]))
+        with self._connections.writing() as connection:
+            self._announcer.progress(connection, [job for job, _fence in outputs])
 
     def prune(self, now: datetime, ended_keep: timedelta, limit: int) -> dict[str, int]:
         """Remove up to `limit` expired dead letters, and of other ended jobs, with history and output.

@@ -177,4 +177,26 @@ class Migration(migrations.Migration):
                 "managed": False,
             },
         ),
+        migrations.CreateModel(
+            name="Wish",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "resource", "job", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("resource", models.CharField(max_length=200)),
+                ("job", models.BigIntegerField()),
+                ("fence", models.BigIntegerField()),
+                ("shared", models.BooleanField()),
+                ("since", models.DateTimeField()),
+                ("asked_at", models.DateTimeField()),
+            ],
+            options={
+                "db_table": "job_wish",
+                "ordering": ("resource", "since", "job"),
+                "managed": False,
+            },
+        ),
     ]
