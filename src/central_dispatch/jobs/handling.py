@@ -3,8 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from central_dispatch.jobs.outcome import Deferred
+
+
+class TakeLocks(Protocol):
+    """Takes things by name, all or none: some alone, some together with others that share them."""
+
+    def __call__(self, exclusive: Sequence[str] = (), shared: Sequence[str] = ()) -> Deferred | None:
+        """Return None where all is taken, else what the handler is to return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +33,4 @@ class Attempt:
     directory: Path
     report: Callable[[float, str], None]
     stopping: Callable[[], bool]
-    lock: Callable[[Sequence[str], Sequence[str]], Deferred | None]
+    lock: TakeLocks

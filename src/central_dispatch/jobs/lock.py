@@ -71,6 +71,8 @@ class Place:
 
 def wishes(exclusive: Iterable[str], shared: Iterable[str]) -> list[Lock]:
     """Return what a handler asks for, each thing once: alone, where it asks for both. `ValueError`: too many."""
+    if isinstance(exclusive, str) or isinstance(shared, str):
+        raise TypeError("locks are asked for by lists of names")  # each letter would be a name
     alone = {Lock(resource) for resource in exclusive}
     both = alone | {Lock(resource, shared=True) for resource in shared if Lock(resource) not in alone}
     if len(both) > MAX_LOCKS:

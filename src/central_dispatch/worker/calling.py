@@ -4,12 +4,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from central_dispatch.jobs.handling import Attempt
+from central_dispatch.jobs.handling import Attempt, TakeLocks
 from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outcome, Released, Stopped
 from central_dispatch.worker import answers
 
@@ -33,7 +33,7 @@ class LazyAttempt(Attempt):
 
     def __init__(
         self, job: int, fence: int, number: int, directory: Path, report: Report, stopping: Callable[[], bool],
-        lock: Callable[[Sequence[str], Sequence[str]], Deferred | None],
+        lock: TakeLocks,
     ) -> None:  # fmt: skip
         values = {"job": job, "fence": fence, "number": number, "report": report, "stopping": stopping, "lock": lock}
         for name, value in {**values, "_directory": directory, "is_made": False}.items():

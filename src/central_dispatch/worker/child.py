@@ -21,7 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from central_dispatch.jobs.outcome import Crashed
+from central_dispatch.jobs import lock as locks
+from central_dispatch.jobs.outcome import Crashed, Deferred
 from central_dispatch.worker import answers, frames, process_tree
 from central_dispatch.worker.calling import LazyAttempt, call
 from central_dispatch.worker.messages import Rules
@@ -31,11 +32,9 @@ ATTEMPT = "CENTRAL_DISPATCH_ATTEMPT"
 _CLEAN_S = 5.0
 #: A handler may report as often as it likes; the parent hears of it so often, in seconds.
 _REPORT_S = 0.05
+#: How often a handler that waits for a lock looks whether another of its threads has read the answer, in seconds.
+_LOCK_LOOK_S = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def _take_no_locks(_exclusive: Sequence[str], _shared: Sequence[str]) -> None:
-    raise NotImplementedError("locks through the parent are still to be made")
 
 
 class Terminated(BaseException):
@@ -69,6 +68,9 @@ class Child:
         self._handling = False
         self._stopping = False
         self._lock = threading.Lock()  # a handler's threads may report and ask, too
+        self._running: tuple[int, int] = (0, 0)  # job and fence
+        self._wishes = 0
+        self._answers: dict[int, dict[str, Any]] = {}
         self._environment = dict(os.environ._data)  # type: ignore[attr-defined]  # noqa: SLF001 see `_clean_up`
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._jobs = 0
@@ -90,16 +92,18 @@ class Child:
             piece = self._channel.recv(1 << 18)
             if not piece:
                 return None
-            # A wish to stop that comes between two jobs was for the one before.
-            self._orders += [message for message in self._decoder.feed(piece) if "stop" not in message]
+            # A wish to stop, or a lock's answer, that comes between two jobs was for the one before.
+            self._orders += [message for message in self._decoder.feed(piece) if "handler" in message]
         return self._orders.pop(0)
 
     def _run(self, order: dict[str, Any]) -> dict[str, Any]:
         directory = Path(order["directory"])
         self._stopping = False
+        self._running = order["job"], order["fence"]
+        self._answers.clear()
         os.environ[ATTEMPT] = f"{order['job']}/{order['fence']}"
         attempt = LazyAttempt(
-            order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop, _take_no_locks
+            order["job"], order["fence"], order["number"], directory, self._report, self._asks_to_stop, self._take_locks
         )
         answer = self._handle(order["handler"], order["payload"], attempt)
         spent = self._clean_up(directory if attempt.is_made else None)
@@ -149,11 +153,45 @@ class Child:
 
     def _asks_to_stop(self) -> bool:
         with self._lock:
-            if not self._stopping and select.select([self._channel], [], [], 0)[0]:
-                piece = self._channel.recv(1 << 16)
-                # The parent is gone: nobody waits for what this job does.
-                self._stopping = not piece or any("stop" in message for message in self._decoder.feed(piece))
+            self._listen()
             return self._stopping
+
+    def _take_locks(self, exclusive: Sequence[str] = (), shared: Sequence[str] = ()) -> Deferred | None:
+        """Ask the parent, and wait for its answer. Where the fence is gone, it ends this process instead."""
+        wanted = locks.wishes(exclusive, shared)
+        if not wanted:
+            return None
+        with self._lock:
+            self._wishes += 1
+            number = self._wishes
+        job, fence = self._running
+        names = {
+            "exclusive": [lock.resource for lock in wanted if not lock.shared],
+            "shared": [lock.resource for lock in wanted if lock.shared],
+        }
+        self._say({"lock": number, "job": job, "fence": fence, **names})
+        while True:
+            select.select([self._channel], [], [], _LOCK_LOOK_S)
+            with self._lock:
+                if not self._listen():
+                    return Deferred("the worker is gone that was to take its locks")
+                if (answer := self._answers.pop(number, None)) is not None:
+                    return Deferred(answer["why"], None, answer["waits_on"]) if answer["refused"] else None
+
+    def _listen(self) -> bool:
+        """Take in what the parent said meanwhile, without waiting; false where it is gone. Under the lock."""
+        while select.select([self._channel], [], [], 0)[0]:
+            piece = self._channel.recv(1 << 16)
+            if not piece:
+                # Nobody waits for what this job does.
+                self._stopping = True
+                return False
+            for message in self._decoder.feed(piece):
+                if "stop" in message:
+                    self._stopping = True
+                elif "locked" in message:
+                    self._answers[message["locked"]] = message
+        return True
 
     def _say(self, message: dict[str, Any]) -> None:
         with self._lock:

@@ -6,45 +6,26 @@ nothing is lost: what has ended is kept here and settled later, jobs go on, and 
 
 import logging
 import math
-import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from central_dispatch.jobs.job import Claim, Progress
-from central_dispatch.jobs.outcome import Crashed, Outcome, Released
-from central_dispatch.jobs.ports import Broker, Parent, Settled, Store, StoreDown
+from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
-from central_dispatch.jobs.settling import settle
-from central_dispatch.worker import answers
+from central_dispatch.worker.claims import Claimed, Claims
+from central_dispatch.worker.known_settings import KnownSettings
+from central_dispatch.worker.lock_requests import Locked, LockRequests, Lost, Wish
+from central_dispatch.worker.reports import Reports
+from central_dispatch.worker.settlements import Ended, Settlements
 from central_dispatch.worker.timing import Timing
 
+__all__ = ["Claimed", "Clerk", "Ended", "Interrupted", "Locked", "Quiet"]
 _log = logging.getLogger(__name__)
 Post = Callable[[Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An execution that is over, for the store."""
-
-    claim: Claim
-    outcome: Outcome
-    child_pid: int
-    started_at: datetime
-    ended_at: datetime
-    output: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Jobs are ours now."""
-
-    claims: list[Claim]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +50,12 @@ class Clerk:
         self._timing = timing
         self._post = post
         self._wake = threading.Event()
-        self._lock = threading.Lock()
-        self._wanted = parent.slots
-        self._ahead = 0
-        self._ended: deque[Ended] = deque()
-        self._held: dict[int, Claim] = {}
-        self._reports: dict[tuple[int, int], Progress] = {}
-        self._hot: set[str] = set(parent.queues)
-        self._turn = 0
-        self._settings: dict[str, tuple[float, QueueSettings]] = {}
-        self._next_look = self._next_interrupts = self._next_progress = 0.0
-        self._due = math.inf
+        self._settings = KnownSettings(store, timing.settings_s)
+        self._claims = Claims(store, parent, self._settings, post)
+        self._locks = LockRequests(store, self._answer, timing.lock_wait_s)
+        self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
+        self._reports = Reports(store, timing.progress_s, timing.output_s)
+        self._next_look = self._next_interrupts = self._earliest_interrupts = 0.0
         self._down = False
         self._draining = self._finishing = False
         self._give_up = math.inf
@@ -93,32 +69,41 @@ class Clerk:
 
     def bell(self, queue: str) -> None:
         """Rows of this queue may be due, or one of its running jobs is to be interrupted."""
-        self._hot.add(queue)
-        if self._held:
+        self._claims.heat([queue])
+        if self._claims.held:
             self._next_interrupts = min(self._next_interrupts, self._earliest_interrupts)
         self._wake.set()
 
     def ended(self, ended: Ended) -> None:
         """Settle an execution, and claim another job for its slot."""
-        self._ended.append(ended)
+        self._settlements.add(ended)
         self._wake.set()
 
     def report(self, claim: Claim, progress: Progress) -> None:
         """Write down what a handler reported, with the next lot."""
-        self._reports[claim.job, claim.fence] = progress
-        if len(self._reports) == 1:
+        if self._reports.report(claim, progress):
             self._wake.set()
+
+    def printed(self, claim: Claim, so_far: Callable[[], bytes]) -> None:
+        """Write down what a job printed, with the next lot; `so_far` returns all of it, from any thread."""
+        if self._reports.printed(claim, so_far):
+            self._wake.set()
+
+    def lock(self, wish: Wish) -> None:
+        """Take locks for a handler that waits; `Locked` is posted, or `Interrupted` where its fence is gone."""
+        self._locks.add(wish)
+        self._wake.set()
 
     def hold(self, claims: list[Claim]) -> None:
         """Take over jobs that were claimed otherwise, before `start`; nothing else is claimed then."""
-        self._held.update((claim.job, claim) for claim in claims)
+        self._claims.hold(claims)
         for claim in claims:
-            self._read_settings(claim.kind)
+            self._settings.read(claim.kind)
         self._draining = True
 
     def claim_ahead(self, jobs: int) -> None:
         """Claim so many jobs more than there are free slots, so that short ones follow each other without a pause."""
-        self._ahead = jobs
+        self._claims.ahead = jobs
 
     def drain(self) -> None:
         """Claim nothing any more."""
@@ -131,22 +116,22 @@ class Clerk:
         self._draining = self._finishing = True
         self._wake.set()
         self._thread.join(patience_s + 10)
-        return not self._held
+        return not self._claims.held
 
     def abandon(self) -> None:
         """End without settling: the rows are somebody else's."""
-        self._held.clear()
-        self._ended.clear()
+        self._claims.held.clear()
+        self._settlements.forget()
         self.finish(0)
 
     def known_settings(self, queue: str) -> QueueSettings:
         """Return a queue's settings as last read, at most a second ago while one of its jobs is held."""
-        return self._settings[queue][1]
+        return self._settings.last(queue)
 
     # The thread.
 
     def _run(self) -> None:
-        while not (self._finishing and (not self._held or time.monotonic() > self._give_up)):
+        while not (self._finishing and (not self._claims.held or time.monotonic() > self._give_up)):
             self._wake.wait(self._pause())
             self._wake.clear()
             try:
@@ -155,6 +140,7 @@ class Clerk:
                     _log.info("the database answers again")
                 self._down = False
             except StoreDown as error:
+                self._locks.give_up(str(error))
                 self._stumble(str(error))
             except Exception:  # noqa: BLE001 whatever it is, what has ended is kept and tried again
                 _log.exception("the queue worker's clerk stumbled; it tries again")
@@ -170,50 +156,36 @@ class Clerk:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        until = self._next_look
-        if self._room > 0 and not self._draining:
-            until = min(until, self._due)
-        if self._held:
+        until = min(self._next_look, self._reports.due)
+        if self._claims.room > 0 and not self._draining:
+            until = min(until, self._claims.due)
+        if self._claims.held:
             until = min(until, self._next_interrupts)
-        if self._reports:
-            until = min(until, self._next_progress)
         return max(0.0, until - now)
 
     def _round(self) -> None:
+        self._locks.answer(self._claims.held)  # first, as handlers wait for it
         if self._finishing:
-            self._release_what_never_began()
-        if self._ended:
-            self._settle()
+            self._settlements.release_what_never_began()
+        if self._settlements:
+            self._reports.settled(self._settlements.settle(self._timing.group_s))
         now = time.monotonic()
         if now >= self._next_look:
             self._look(now)
-        if self._reports and now >= self._next_progress:
-            self._write_progress(now)
-        if self._held and now >= self._next_interrupts:
+        self._reports.write()
+        if self._claims.held and now >= self._next_interrupts:
             self._look_for_interrupts(now)
-        if self._draining:
-            if not self._held:
-                self._post(Quiet())
-        else:
-            if now >= self._due:
-                self._hot.update(self._parent.queues)
-                self._due = math.inf
-            self._claim()
-
-    def _release_what_never_began(self) -> None:
-        """Give back what was claimed while the main loop ended: nobody runs it any more."""
-        at = datetime.now(UTC)
-        over = {ended.claim.job for ended in self._ended}
-        self._ended.extend(
-            Ended(claim, Released(), 0, at, at) for claim in self._held.values() if claim.job not in over
-        )
+        if not self._draining:
+            self._claims.claim()
+        if not self._settlements and (not self._claims.held if self._draining else self._claims.is_quiet):
+            self._post(Quiet())
 
     def _look(self, now: float) -> None:
         """Look without a bell, once a second: settings, schedules, rows, and when the next one is due."""
         at = datetime.now(UTC)
         periods: dict[str, float] = {}
         for queue in self._parent.queues:
-            period_s = self._read_settings(queue).period_s
+            period_s = self._settings.read(queue).period_s
             if period_s is not None:
                 periods[queue] = period_s
         if not self._draining:
@@ -221,150 +193,16 @@ class Clerk:
                 self._broker.ring(begun)
             due = self._store.next_due(self._parent.queues, at)
             if due is not None:
-                self._due = min(self._due, now + (due - at).total_seconds())
-            self._hot.update(self._parent.queues)
+                self._claims.expect(now + (due - at).total_seconds())
+            self._claims.heat(self._parent.queues)
         self._next_look = now + self._timing.look_s
 
-    def _read_settings(self, queue: str) -> QueueSettings:
-        now = time.monotonic()
-        known = self._settings.get(queue)
-        if known is None or now - known[0] > self._timing.settings_s:
-            known = self._settings[queue] = (now, self._store.settings(queue))
-        return known[1]
-
-    # Settling.
-
-    def _settle(self) -> None:
-        if len(self._held) > len(self._ended):
-            time.sleep(self._timing.group_s)
-        batch = list(self._ended)
-        settled = [self._decide(ended) for ended in batch]
-        try:
-            kept = self._store.settle(settled)
-        except StoreDown:
-            raise
-        except Exception:  # noqa: BLE001 one that cannot be stored must not keep the others from it
-            _log.exception("cannot settle %d jobs at once; trying each by itself", len(batch))
-            kept = [self._settle_alone(ended, one) for ended, one in zip(batch, settled, strict=True)]
-        for _ in batch:
-            with suppress(IndexError):  # abandoned meanwhile
-                self._ended.popleft()
-        for one, is_kept in zip(settled, kept, strict=True):
-            self._held.pop(one.claim.job, None)
-            self._reports.pop((one.claim.job, one.claim.fence), None)
-            _tell(one, is_kept=is_kept)
-        with self._lock:
-            self._wanted += len(batch)
-        self._ring_after(settled)
-
-    def _decide(self, ended: Ended) -> Settled:
-        settings = self._read_settings(ended.claim.kind)
-        settlement = settle(ended.claim, ended.outcome, settings, datetime.now(UTC), random.random())  # noqa: S311 spreads retries
-        name = answers.name_of(ended.outcome)
-        return Settled(ended.claim, settlement, ended.child_pid, ended.started_at, ended.ended_at, name, ended.output)
-
-    def _settle_alone(self, ended: Ended, settled: Settled) -> bool:
-        """Settle one that the store may not be able to write; then as a crash that says so."""
-        crash = Crashed("its outcome cannot be stored; the queue worker's log says why")
-        broken = Ended(ended.claim, crash, ended.child_pid, ended.started_at, ended.ended_at)
-        for attempt in (settled, self._decide(broken)):
-            try:
-                return self._store.settle([attempt])[0]
-            except StoreDown:
-                raise
-            except Exception:  # noqa: BLE001 likewise
-                _log.exception("job %d cannot be settled as %s", ended.claim.job, attempt.outcome)
-        return False
-
-    def _ring_after(self, settled: list[Settled]) -> None:
-        """Ring where a row is due again at once, or where room under a limit became free."""
-        at, now = datetime.now(UTC), time.monotonic()
-        rung = set()
-        for one in settled:
-            queue, due_at = one.claim.kind, one.settlement.due_at
-            if one.settlement.state == "waiting" and due_at is not None:
-                self._due = min(self._due, now + (due_at - at).total_seconds())
-                if due_at <= at:
-                    rung.add(queue)
-            if self._read_settings(queue).concurrency is not None:
-                rung.add(queue)
-        if rung:
-            self._hot |= rung
-            self._broker.ring(rung)
-
-    # Progress and interrupts.
-
-    def _write_progress(self, now: float) -> None:
-        reports = dict(self._reports)
-        self._store.progress(reports)
-        for key, progress in reports.items():
-            if self._reports.get(key) is progress:
-                del self._reports[key]
-        self._next_progress = now + self._timing.progress_s
-
     def _look_for_interrupts(self, now: float) -> None:
-        pairs = [(claim.job, claim.fence) for claim in list(self._held.values())]
+        pairs = [(claim.job, claim.fence) for claim in list(self._claims.held.values())]
         self._next_interrupts = now + self._timing.look_s
         self._earliest_interrupts = now + self._timing.interrupts_s
         if wanted := self._store.interruptions(pairs):
             self._post(Interrupted(wanted))
 
-    _earliest_interrupts = 0.0
-
-    # Claiming.
-
-    def _claim(self) -> None:
-        """Fill the free slots: a fair share for each queue that may have something, another one first each time."""
-        queues = self._parent.queues
-        self._turn += 1
-        order = [queues[(self._turn + index) % len(queues)] for index in range(len(queues))]
-        hot = [queue for queue in order if queue in self._hot]
-        while hot and self._room > 0:
-            share = math.ceil(self._room / len(hot))
-            hot = [queue for queue in hot if self._claim_of(queue, share)]
-        if not self._hot and not self._held and not self._ended and self._due > time.monotonic():
-            self._post(Quiet())
-
-    @property
-    def _room(self) -> int:
-        return self._wanted + self._ahead
-
-    def _claim_of(self, queue: str, share: int) -> bool:
-        """Claim up to a share of one queue; true where it may have more."""
-        limit = min(share, self._room)
-        if limit <= 0:
-            return False
-        # First forgotten, then asked: a bell that rings meanwhile is not lost.
-        self._hot.discard(queue)
-        try:
-            self._read_settings(queue)
-            claims = self._store.claim(queue, self._parent.id, limit, datetime.now(UTC))
-        except BaseException:
-            self._hot.add(queue)
-            raise
-        if claims:
-            with self._lock:
-                self._wanted -= len(claims)
-            self._held.update((claim.job, claim) for claim in claims)
-            self._post(Claimed(claims))
-        if len(claims) == limit:
-            self._hot.add(queue)
-            return True
-        return False
-
-
-def _tell(settled: Settled, *, is_kept: bool) -> None:
-    job, kind, fence = settled.claim.job, settled.claim.kind, settled.claim.fence
-    settlement = settled.settlement
-    if not is_kept:
-        _log.warning("job %d (%s): fence %d is gone, its outcome %s is dropped", job, kind, fence, settled.outcome)
-    elif settlement.state == "in_error":
-        _log.error("job %d (%s) is in error after %d attempts: %s", job, kind, settlement.attempts, settlement.error)
-    elif settlement.state == "interrupted":
-        _log.info("job %d (%s) is interrupted by %s: %s", job, kind, settlement.by, settlement.error)
-    elif settlement.state == "waiting":
-        _log.info(
-            "job %d (%s) %s, waits for %s: %s", job, kind, settled.outcome, settlement.waiting_for, settlement.error
-        )
-    else:
-        _log.debug("job %d (%s) is finished", job, kind)
+    def _answer(self, answer: Locked | Lost) -> None:
+        self._post(Interrupted([(answer.job, "")]) if isinstance(answer, Lost) else answer)

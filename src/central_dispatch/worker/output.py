@@ -26,12 +26,21 @@ class Output:
         """More came than is kept: whoever reads may let the writer wait."""
         return self._cut > 0
 
+    def so_far(self) -> bytes:
+        """Return what is kept until now; changes nothing, and may be called from another thread."""
+        tail = bytes(self._tail)
+        cut = self._cut + max(0, len(tail) - TAIL_BYTES)
+        return self._joined(bytes(self._head), cut, tail[-TAIL_BYTES:])
+
     def kept(self) -> bytes:
         """Return what is kept."""
         if len(self._tail) > TAIL_BYTES:
             self._trim()
-        note = b"\n[... %d bytes are left out ...]\n" % self._cut if self._cut else b""
-        return bytes(self._head + note + self._tail)
+        return self._joined(bytes(self._head), self._cut, bytes(self._tail))
+
+    @staticmethod
+    def _joined(head: bytes, cut: int, tail: bytes) -> bytes:
+        return head + (b"\n[... %d bytes are left out ...]\n" % cut if cut else b"") + tail
 
     def _trim(self) -> None:
         surplus = len(self._tail) - TAIL_BYTES

@@ -16,8 +16,10 @@ class Timing:
     look_s: float = 1.0
     interrupts_s: float = 0.2  # the least time between two looks for interrupts; a bell brings the next one forward
     progress_s: float = 0.5
+    output_s: float = 0.7  # the least time between two writes of what running jobs printed so far
     settings_s: float = 0.5
     store_down_s: float = 1.0
+    lock_wait_s: float = 10.0  # how long a handler that wants a lock waits for an absent database
     #: How long what has ended is held back so that others that end now are settled in the same transaction.
     group_s: float = 0.001
     #: A main loop that did not turn for so long is stuck: the process ends, and whoever keeps it starts another.

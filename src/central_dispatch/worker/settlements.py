@@ -1,0 +1,141 @@
+"""Settles executions that are over, several in one transaction, and rings for what that makes due."""
+
+import logging
+import random
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from central_dispatch.jobs.job import Claim
+from central_dispatch.jobs.outcome import Crashed, Outcome, Released
+from central_dispatch.jobs.ports import Broker, Settled, Store, StoreDown
+from central_dispatch.jobs.settling import settle
+from central_dispatch.worker import answers
+from central_dispatch.worker.claims import Claims
+from central_dispatch.worker.known_settings import KnownSettings
+from central_dispatch.worker.lock_requests import LockRequests
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An execution that is over, for the store."""
+
+    claim: Claim
+    outcome: Outcome
+    child_pid: int
+    started_at: datetime
+    ended_at: datetime
+    output: bytes = b""
+
+
+class Settlements:
+    """What has ended and is not settled yet. `add` may be called from any thread, the rest by the clerk's."""
+
+    def __init__(
+        self, store: Store, broker: Broker, settings: KnownSettings, claims: Claims, locks: LockRequests
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._settings = settings
+        self._claims = claims
+        self._locks = locks
+        self._ended: deque[Ended] = deque()
+
+    def __len__(self) -> int:
+        return len(self._ended)
+
+    def add(self, ended: Ended) -> None:
+        """Settle this with the next lot."""
+        self._ended.append(ended)
+
+    def forget(self) -> None:
+        """Settle nothing of it: the rows are somebody else's."""
+        self._ended.clear()
+
+    def release_what_never_began(self) -> None:
+        """Give back what was claimed while the main loop ended: nobody runs it any more."""
+        at = datetime.now(UTC)
+        over = {ended.claim.job for ended in self._ended}
+        self._ended.extend(
+            Ended(claim, Released(), 0, at, at) for claim in self._claims.held.values() if claim.job not in over
+        )
+
+    def settle(self, group_s: float) -> list[Settled]:
+        """Settle all of it; `group_s`: how long to wait for others that end now. Returns what was settled or lost."""
+        if len(self._claims.held) > len(self._ended):
+            time.sleep(group_s)
+        batch = list(self._ended)
+        settled = [self._decide(ended) for ended in batch]
+        try:
+            kept = self._store.settle(settled)
+        except StoreDown:
+            raise
+        except Exception:  # noqa: BLE001 one that cannot be stored must not keep the others from it
+            _log.exception("cannot settle %d jobs at once; trying each by itself", len(batch))
+            kept = [self._settle_alone(ended, one) for ended, one in zip(batch, settled, strict=True)]
+        for _ in batch:
+            with suppress(IndexError):  # abandoned meanwhile
+                self._ended.popleft()
+        for one, is_kept in zip(settled, kept, strict=True):
+            self._claims.held.pop(one.claim.job, None)
+            tell(one, is_kept=is_kept)
+        self._claims.free(len(batch))
+        self._ring_after(settled)
+        return settled
+
+    def _decide(self, ended: Ended) -> Settled:
+        settings = self._settings.read(ended.claim.kind)
+        settlement = settle(ended.claim, ended.outcome, settings, datetime.now(UTC), random.random())  # noqa: S311 spreads retries
+        name = answers.name_of(ended.outcome)
+        return Settled(ended.claim, settlement, ended.child_pid, ended.started_at, ended.ended_at, name, ended.output)
+
+    def _settle_alone(self, ended: Ended, settled: Settled) -> bool:
+        """Settle one that the store may not be able to write; then as a crash that says so."""
+        crash = Crashed("its outcome cannot be stored; the queue worker's log says why")
+        broken = Ended(ended.claim, crash, ended.child_pid, ended.started_at, ended.ended_at)
+        for attempt in (settled, self._decide(broken)):
+            try:
+                return self._store.settle([attempt])[0]
+            except StoreDown:
+                raise
+            except Exception:  # noqa: BLE001 likewise
+                _log.exception("job %d cannot be settled as %s", ended.claim.job, attempt.outcome)
+        return False
+
+    def _ring_after(self, settled: list[Settled]) -> None:
+        """Ring where a row is due again at once, where room under a limit became free, or a lock that others want."""
+        at, now = datetime.now(UTC), time.monotonic()
+        rung = set(self._locks.ended(settled, at))
+        for one in settled:
+            queue, due_at = one.claim.kind, one.settlement.due_at
+            if one.settlement.state == "waiting" and due_at is not None:
+                self._claims.expect(now + (due_at - at).total_seconds())
+                if due_at <= at:
+                    rung.add(queue)
+            if self._settings.read(queue).concurrency is not None:
+                rung.add(queue)
+        if rung:
+            self._claims.heat(rung)
+            self._broker.ring(rung)
+
+
+def tell(settled: Settled, *, is_kept: bool) -> None:
+    """Write to the log what became of an execution."""
+    job, kind, fence = settled.claim.job, settled.claim.kind, settled.claim.fence
+    settlement = settled.settlement
+    if not is_kept:
+        _log.warning("job %d (%s): fence %d is gone, its outcome %s is dropped", job, kind, fence, settled.outcome)
+    elif settlement.state == "in_error":
+        _log.error("job %d (%s) is in error after %d attempts: %s", job, kind, settlement.attempts, settlement.error)
+    elif settlement.state == "interrupted":
+        _log.info("job %d (%s) is interrupted by %s: %s", job, kind, settlement.by, settlement.error)
+    elif settlement.state == "waiting":
+        _log.info(
+            "job %d (%s) %s, waits for %s: %s", job, kind, settled.outcome, settlement.waiting_for, settlement.error
+        )
+    else:
+        _log.debug("job %d (%s) is finished", job, kind)
