@@ -63,6 +63,11 @@ class SqliteSite:
         """A job's executions that have ended, oldest first."""
         return self._select("SELECT * FROM job_attempt WHERE job = ? ORDER BY id", job)
 
+    def parents(self) -> list[dict[str, Any]]:
+        """The registered parents, and what each serves."""
+        rows = self._select("SELECT id, queues, slots FROM job_parent ORDER BY id")
+        return [row | {"queues": json.loads(row["queues"])} for row in rows]
+
     def topics(self) -> list[str]:
         """The hints for live pages, oldest first."""
         return [row["topic"] for row in self._select("SELECT topic FROM fleet_change ORDER BY id")]

@@ -152,8 +152,17 @@ class Store(Protocol):
         the next run is written, and None returned.
         """
 
+    def move_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None) -> bool:
+        """Write another next run if it still is `seen`, and run nothing: after the clock was set back."""
+
     def assignment(self, name: str) -> Assignment | None:
         """Return what a queue worker of that name is to do."""
+
+    def put_assignment(self, assignment: Assignment, now: datetime) -> None:
+        """Write what a queue worker of that name is to do, new or changed; it follows within a second."""
+
+    def follow(self, parent: str, queues: Collection[str], slots: int) -> bool:
+        """Write what a registered parent serves from now on; False where it is not registered."""
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
         """Keep what running executions printed so far, by (job, fence): the whole each time, bounded by the caller.

@@ -16,7 +16,16 @@ from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.platforms import proc
 from central_dispatch.stores.gate import GateClosed
-from central_dispatch.stores.sqlite import claiming, locking, parents, pruning, queues, settling
+from central_dispatch.stores.sqlite import (
+    assignments,
+    claiming,
+    locking,
+    parents,
+    pruning,
+    queues,
+    schedules,
+    settling,
+)
 from central_dispatch.stores.sqlite.announcing import Announcer
 from central_dispatch.stores.sqlite.connection import Connections
 from central_dispatch.stores.sqlite.enqueueing import enqueue
@@ -192,23 +201,53 @@ class SqliteStore:
 
     def schedules(self) -> list[Schedule]:
         """Return the named schedules."""
-        raise NotImplementedError
+        with self._connections.reading() as connection:
+            return schedules.schedules(connection)
 
     def put_schedule(self, schedule: Schedule) -> None:
         """Write a named schedule, new or changed."""
-        raise NotImplementedError
+        with self._connections.writing() as connection:
+            schedules.put(connection, schedule)
+            self._announce(connection, [])
 
     def remove_schedule(self, name: str) -> bool:
         """Remove a named schedule; False where there is none."""
-        raise NotImplementedError
+        with self._connections.writing() as connection:
+            removed = schedules.remove(connection, name)
+            self._announce(connection, [])
+        return removed
+
+    def move_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None) -> bool:
+        """Write another next run if it still is `seen`, and run nothing."""
+        with self._connections.writing() as connection:
+            moved = schedules.move(connection, name, seen, next_run_at)
+            self._announce(connection, [])
+        return moved
 
     def run_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None, now: datetime) -> int | None:
         """Enqueue a schedule's job if its next run still is `seen`, and write the one after."""
-        raise NotImplementedError
+        with self._connections.writing() as connection:
+            job = schedules.run(connection, name, seen, next_run_at, now)
+            self._announce(connection, [job] if job is not None else [])
+        return job
 
     def assignment(self, name: str) -> Assignment | None:
         """Return what a queue worker of that name is to do."""
-        raise NotImplementedError
+        with self._connections.reading() as connection:
+            return assignments.find(connection, name)
+
+    def put_assignment(self, assignment: Assignment, now: datetime) -> None:
+        """Write what a queue worker of that name is to do, new or changed."""
+        with self._connections.writing() as connection:
+            assignments.put(connection, assignment, now)
+            self._announce(connection, [], "parents")
+
+    def follow(self, parent: str, queues: Collection[str], slots: int) -> bool:
+        """Write what a registered parent serves from now on; False where it is not registered."""
+        with self._connections.writing() as connection:
+            known = assignments.follow(connection, parent, tuple(queues), slots)
+            self._announce(connection, [], "parents")
+        return known
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
         """Keep what running executions printed so far, and tell live pages; a file that has a fault is done without."""
