@@ -20,6 +20,7 @@ from central_dispatch.worker.claims import Claimed, Claims
 from central_dispatch.worker.known_settings import KnownSettings
 from central_dispatch.worker.lock_requests import Locked, LockRequests, Lost, Wish
 from central_dispatch.worker.reports import Reports
+from central_dispatch.worker.schedules import Schedules
 from central_dispatch.worker.settlements import Ended, Settlements
 from central_dispatch.worker.timing import Timing
 
@@ -49,6 +50,7 @@ class Clerk:
         self._parent = parent
         self._timing = timing
         self._post = post
+        self._schedules = Schedules(store, broker)
         self._wake = threading.Event()
         self._settings = KnownSettings(store, timing.settings_s)
         self._claims = Claims(store, parent, self._settings, post)
@@ -191,6 +193,7 @@ class Clerk:
         if not self._draining:
             if periods and (begun := self._store.enqueue_scheduled(periods, at)):
                 self._broker.ring(begun)
+            self._schedules.look(at)
             due = self._store.next_due(self._parent.queues, at)
             if due is not None:
                 self._claims.expect(now + (due - at).total_seconds())

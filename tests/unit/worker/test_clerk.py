@@ -10,6 +10,7 @@ from central_dispatch.jobs.job import Claim, NewJob
 from central_dispatch.jobs.outcome import Done
 from central_dispatch.jobs.ports import Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.worker.clerk import Claimed, Clerk, Ended
 from central_dispatch.worker.timing import Timing
 
@@ -57,6 +58,10 @@ class FailingStoreDouble:
         return []
 
     def enqueue_scheduled(self, _periods: Mapping[str, float], _now: datetime) -> list[str]:
+        return []
+
+    def schedules(self) -> list[Schedule]:
+        self._answer()
         return []
 
     def enqueue(self, _jobs: Sequence[NewJob], _now: datetime) -> list[int | None]:
