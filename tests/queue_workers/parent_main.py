@@ -27,12 +27,14 @@ def main() -> int:
         kinds=KINDS,
         timing=Timing(**given["timing"]),
         recycling=Recycling(**given["recycling"]),
+        assignment=given["assignment"],
     )
     queues = tuple(given["queues"] or KINDS)
     store, broker = open_store(directory), open_broker(directory)
     ended = run(store, broker, queues, given["slots"], wishes, setup, until_empty=given["until_empty"])
     broker.close()
-    sys.stdout.write(json.dumps({"reason": ended.reason, "executions": ended.executions}))
+    said = {"reason": ended.reason, "executions": ended.executions, "problem": str(ended.problem or "")}
+    sys.stdout.write(json.dumps(said, ensure_ascii=False))
     return 0
 
 

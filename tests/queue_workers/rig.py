@@ -80,6 +80,7 @@ class Rig:
         until_empty: bool = False,
         timing: dict[str, float] | None = None,
         recycling: dict[str, int] | None = None,
+        assignment: str = "",
     ) -> Worker:
         given = {
             "queues": queues,
@@ -87,6 +88,7 @@ class Rig:
             "until_empty": until_empty,
             "timing": timing or {},
             "recycling": recycling or {},
+            "assignment": assignment,
         }
         log = self.directory / f"worker-{len(self.workers)}.log"
         with log.open("wb") as file:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class EmbeddedBroker:
-    """Rings and listens. Thread-safe; one `listen` at a time. Needs no process of its own, and keeps nothing."""
+    """Rings and listens. Thread-safe. Needs no process of its own, and keeps nothing."""
 
     def __init__(self, directory: Path) -> None:
         """`directory` is the bells' own; it is made at the first use, for its owner alone."""
@@ -50,10 +50,14 @@ class EmbeddedBroker:
         """Call `heard(queue)` from a thread of our own for each bell of these queues, until `close`.
 
         Bells that wait together are heard once for each queue. `OSError` where the directory cannot be used.
+        Called again, these queues and this `heard` take the place of those before.
         """
         with self._lock:
-            if self._closed or self._listener is not None:
-                raise RuntimeError("this broker listens already, or is closed")
+            if self._closed:
+                raise RuntimeError("this broker is closed")
+            if self._listener is not None:
+                self._listener.follow(frozenset(queues), heard)
+                return
             folder = self._open_folder()
             address = _address(self._directory, folder, f"{os.getpid()}-{secrets.token_hex(8)}")
             self._listener = _Listener(address, frozenset(queues), heard)
@@ -149,6 +153,10 @@ class _Listener:
         Path(address).rename(self._address)
         self._thread = threading.Thread(target=self._listen, name="bells", daemon=True)
         self._thread.start()
+
+    def follow(self, queues: frozenset[str], heard: Callable[[str], None]) -> None:
+        """Hear these queues instead."""
+        self._queues, self._heard = queues, heard
 
     def close(self) -> None:
         """Remove the socket and end the thread: at once, or after the call that it is in if that is the caller."""

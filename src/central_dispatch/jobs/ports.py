@@ -215,7 +215,10 @@ class Broker(Protocol):
         """
 
     def listen(self, queues: Collection[str], heard: Callable[[str], None]) -> None:
-        """Call `heard(queue)`, from a thread of the broker's own, for each bell of these queues until `close`."""
+        """Call `heard(queue)`, from a thread of the broker's own, for each bell of these queues until `close`.
+
+        Called again, it listens to these queues instead, from now on: a worker's assignment has changed.
+        """
 
     def looked(self, queue: str) -> None:
         """Note that the parent has looked at the queue since it heard its bells: only now they are acknowledged.

@@ -68,7 +68,10 @@ class _Server:
 
 
 class Children:
-    """Keeps `slots` children. The main loop registers what `watch` and `forget` are given with its selector."""
+    """Keeps `slots` children; where that has become less, the last ones end when they are idle.
+
+    The main loop registers what `watch` and `forget` are given with its selector.
+    """
 
     def __init__(
         self, slots: int, start: Start, environment: dict[str, str], directory: Path, selector: selectors.BaseSelector
@@ -94,10 +97,16 @@ class Children:
         for slot in range(self.slots):
             if slot not in self._children and now >= self._not_before.get(slot, 0.0):
                 self._start_child(slot)
+        for child in list(self._children.values()):
+            if child.slot >= self.slots and child.pid and not (child.busy or child.leaving):
+                self.kill(child)
 
     def idle(self) -> Iterator[Child]:
         """Return the children that can take a job now; one that still starts takes it as soon as it is there."""
-        return (child for child in self._children.values() if not child.busy and not child.leaving)
+        return (
+            child for child in self._children.values()
+            if child.slot < self.slots and not child.busy and not child.leaving
+        )  # fmt: skip
 
     def give(self, child: Child, order: dict[str, Any]) -> None:
         """Have an idle child run a job."""

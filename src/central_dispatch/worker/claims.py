@@ -50,6 +50,12 @@ class Claims:
         with self._lock:
             self._wanted += slots
 
+    def serve(self, parent: Parent) -> None:
+        """Serve other queues, or with other slots, from now on; `room` is below nothing while more runs than slots."""
+        self.free(parent.slots - self._parent.slots)
+        self._parent = parent
+        self.hot = set(parent.queues)
+
     def heat(self, queues: Collection[str]) -> None:
         """Note that these queues may have something due."""
         self.hot.update(queue for queue in queues if queue in self._parent.queues)

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from central_dispatch.jobs.job import Claim, Progress
 from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.worker.claims import Claimed, Claims
+from central_dispatch.worker.following import Following, Resized
 from central_dispatch.worker.known_settings import KnownSettings
 from central_dispatch.worker.lock_requests import Locked, LockRequests, Lost, Wish
 from central_dispatch.worker.reports import Reports
@@ -24,7 +25,7 @@ from central_dispatch.worker.schedules import Schedules
 from central_dispatch.worker.settlements import Ended, Settlements
 from central_dispatch.worker.timing import Timing
 
-__all__ = ["Claimed", "Clerk", "Ended", "Interrupted", "Locked", "Quiet"]
+__all__ = ["Claimed", "Clerk", "Ended", "Interrupted", "Locked", "Quiet", "Resized"]
 _log = logging.getLogger(__name__)
 Post = Callable[[Any], None]
 
@@ -44,16 +45,19 @@ class Quiet:
 class Clerk:
     """One parent's clerk. `post` is called from its thread and must return at once."""
 
-    def __init__(self, store: Store, broker: Broker, parent: Parent, timing: Timing, post: Post) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, parent: Parent, timing: Timing, post: Post, known: Collection[str] = ()
+    ) -> None:
+        """`known`: the queues that an assignment may name."""
         self._store = store
         self._broker = broker
-        self._parent = parent
         self._timing = timing
         self._post = post
         self._schedules = Schedules(store, broker)
         self._wake = threading.Event()
         self._settings = KnownSettings(store, timing.settings_s)
         self._claims = Claims(store, parent, self._settings, post)
+        self._following = Following(store, broker, parent, self._claims, post, self.bell, known)
         self._locks = LockRequests(store, self._answer, timing.lock_wait_s)
         self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
         self._reports = Reports(store, timing.progress_s, timing.output_s)
@@ -64,6 +68,10 @@ class Clerk:
         self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
 
     # What the main loop and the broker call.
+
+    def listen(self) -> None:
+        """Hear the bells of the queues that are served, from now on."""
+        self._following.listen()
 
     def start(self) -> None:
         """Begin to work."""
@@ -185,8 +193,13 @@ class Clerk:
     def _look(self, now: float) -> None:
         """Look without a bell, once a second: settings, schedules, rows, and when the next one is due."""
         at = datetime.now(UTC)
+        if not self._draining:
+            self._following.look()
+        queues = self._following.parent.queues
+        for queue in {claim.kind for claim in self._claims.held.values()}:
+            self._settings.read(queue)
         periods: dict[str, float] = {}
-        for queue in self._parent.queues:
+        for queue in queues:
             period_s = self._settings.read(queue).period_s
             if period_s is not None:
                 periods[queue] = period_s
@@ -194,10 +207,10 @@ class Clerk:
             if periods and (begun := self._store.enqueue_scheduled(periods, at)):
                 self._broker.ring(begun)
             self._schedules.look(at)
-            due = self._store.next_due(self._parent.queues, at)
+            due = self._store.next_due(queues, at)
             if due is not None:
                 self._claims.expect(now + (due - at).total_seconds())
-            self._claims.heat(self._parent.queues)
+            self._claims.heat(queues)
         self._next_look = now + self._timing.look_s
 
     def _look_for_interrupts(self, now: float) -> None:

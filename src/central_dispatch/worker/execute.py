@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from central_dispatch import __version__
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
@@ -37,7 +38,8 @@ Reason = Literal["stopped", "empty", "broken"]
 class Setup:
     """What a queue worker is started with. `prepare`: modules, or `module:function`, loaded before the first fork.
 
-    `drain_s` bounds the grace time that running jobs get when the worker is told to stop.
+    `drain_s` bounds the grace time that running jobs get when the worker is told to stop. `assignment`: its name where
+    the worker follows one; queues and slots then are what it says.
     """
 
     directory: Path
@@ -46,6 +48,7 @@ class Setup:
     drain_s: float = float("inf")
     timing: Timing = field(default_factory=Timing)
     recycling: Recycling = field(default_factory=Recycling)
+    assignment: str = ""
     echo: Callable[[bytes], None] | None = None
     on_progress: Callable[[Claim, Progress], None] | None = None
 
@@ -69,15 +72,10 @@ def run(
     end_leftovers(setup.directory)
     directory.take()
     executions = 0
-    bells = _Bells()
-    try:
-        broker.listen(queues, bells.ring)
-    except OSError as error:
-        _log.warning("bells cannot be heard, jobs start up to a second later: %s", error)
     try:
         while True:
             worker = _Incarnation(store, broker, queues, slots, wishes, setup)
-            ended = worker.run(bells, until_empty=until_empty)
+            ended = worker.run(until_empty=until_empty)
             executions += ended.executions
             if ended.reason != "lost":
                 return Ended(ended.reason, executions, ended.problem)
@@ -99,17 +97,6 @@ def run_one(store: Store, broker: Broker, job: NewJob, wishes: Wishes, setup: Se
         directory.release()
 
 
-class _Bells:
-    """Where the broker's bells go: to the clerk of the incarnation that works now."""
-
-    def __init__(self) -> None:
-        self.heard: Callable[[str], None] = lambda _queue: None
-
-    def ring(self, queue: str) -> None:
-        """Hand a bell on."""
-        self.heard(queue)
-
-
 @dataclass(frozen=True, slots=True)
 class _End:
     reason: Literal["stopped", "empty", "lost", "broken"]
@@ -127,9 +114,11 @@ class _Incarnation:
         self._broker = broker
         self._setup = setup
         self._wishes = wishes
-        self._parent = Parent(secrets.token_hex(16), socket.gethostname(), os.getpid(), queues, slots)
+        self._parent = Parent(
+            secrets.token_hex(16), socket.gethostname(), os.getpid(), queues, slots, setup.assignment, __version__
+        )
 
-    def run(self, bells: "_Bells", *, until_empty: bool) -> _End:
+    def run(self, *, until_empty: bool) -> _End:
         """Register, work, leave."""
         patience_s = self._setup.timing.store_wait_s if until_empty else math.inf
         if (problem := self._register(patience_s)) is not None:
@@ -138,7 +127,7 @@ class _Incarnation:
             self._store.leave(self._parent.id)
             return _End("stopped", 0)
         loop, clerk, children = self._parts(until_empty=until_empty)
-        bells.heard = clerk.bell
+        clerk.listen()
         return self._work(loop, clerk, children)
 
     def run_one(self, job: NewJob) -> tuple[int, Ended]:
@@ -162,6 +151,8 @@ class _Incarnation:
         told, begun = False, time.monotonic()
         while True:
             try:
+                if (problem := self._read_assignment()) is not None:
+                    return problem
                 freed = self._store.register(self._parent, datetime.now(UTC))
             except StoreDown as error:
                 if not told:
@@ -174,6 +165,19 @@ class _Incarnation:
                 _log.warning("%d jobs of a queue worker that was here before are free again", len(freed))
             return None
 
+    def _read_assignment(self) -> Problem | None:
+        name = self._setup.assignment
+        if not name:
+            return None
+        found = self._store.assignment(name)
+        if found is None:
+            mend = f"Make it: central-dispatch worker assignment set {name}"
+            return Problem(f"There is no assignment “{name}”", mend=mend, field="assignment")
+        queues = found.served(self._setup.kinds)
+        self._parent = replace(self._parent, queues=queues, slots=found.slots)
+        _log.info("assignment %s: %d at a time, queues: %s", name, found.slots, ", ".join(queues) or "none")
+        return None
+
     def _parts(self, *, until_empty: bool) -> tuple[ParentLoop, Clerk, Children]:
         setup = self._setup
         rules = Rules(
@@ -181,7 +185,7 @@ class _Incarnation:
             drain_s=setup.drain_s, echo=setup.echo, on_progress=setup.on_progress,
         )  # fmt: skip
         loop = ParentLoop(rules, self._wishes)
-        clerk = Clerk(self._store, self._broker, self._parent, setup.timing, loop.post)
+        clerk = Clerk(self._store, self._broker, self._parent, setup.timing, loop.post, tuple(setup.kinds))
         child = ChildRules(setup.recycling.jobs, setup.recycling.resident_bytes, setup.recycling.limit_bytes)
         start = Start(-1, setup.timing.stopped_s, setup.prepare, child)
         environment = {**os.environ, MARK: own_mark(setup.directory)}

@@ -19,7 +19,7 @@ from central_dispatch.jobs.outcome import Crashed, Deferred, Failed, Outcome, Re
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.worker import answers, frames, stops
 from central_dispatch.worker.children import Child, Children, Gone
-from central_dispatch.worker.clerk import Claimed, Clerk, Ended, Interrupted, Quiet
+from central_dispatch.worker.clerk import Claimed, Clerk, Ended, Interrupted, Quiet, Resized
 from central_dispatch.worker.output import Output
 from central_dispatch.worker.timing import Timing
 
@@ -249,6 +249,8 @@ class ParentLoop:
                 case Interrupted(jobs):
                     wishes = dict(jobs)
                     self._interrupt(wishes, now)
+                case Resized(slots):
+                    self._children.slots = slots
                 case Quiet():
                     self._quiet = True
 

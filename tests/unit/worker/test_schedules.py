@@ -44,14 +44,12 @@ def looking(site: SqliteSite) -> tuple[Schedules, Bells]:
 
 def test_two_parents_that_look_every_second_run_each_turn_once_and_ring_for_it(site: SqliteSite) -> None:
     parents = [looking(site) for _ in range(2)]
-    rows = 0
     for day in range(3):
         for second in range(-2, 3):
             for parent, _ in parents:
                 parent.look(NOON + day * DAY + timedelta(seconds=second))
-        rows += 1
         finish_all(site)
-        assert len(site.rows()) == rows
+        assert len(site.rows()) == day + 1
     assert [bells.rung for _, bells in parents] == [["tight"] * 3, []]
 
 
@@ -83,10 +81,9 @@ def test_one_that_cannot_be_read_is_said_once_and_stops_no_other(
     parent.look(NOON)
     parent.look(NOON + MINUTE)
     assert len(site.rows()) == 1
-    assert [record.message for record in caplog.records if "cannot run" in record.message] == [
-        "schedule bad cannot run: there is no time zone “Gone/Zone”; use a name such as UTC, Europe/Berlin or "
-        "America/New_York"
-    ]
+    said = [record.message for record in caplog.records if "cannot run" in record.message]
+    assert len(said) == 1
+    assert "schedule bad cannot run: there is no time zone “Gone/Zone”" in said[0]
 
 
 def test_a_clock_set_back_a_day_moves_the_next_run_with_it(site: SqliteSite) -> None:
