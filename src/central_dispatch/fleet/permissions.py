@@ -43,8 +43,12 @@ ACTS: dict[str, Role] = {
     "job.retry": _A | _O | _W,
     "queue.pause": _A | _O | _W,
     "queue.requeue": _A | _O | _W,
+    "schedule.run": _A | _O | _W,
+    "schedule.switch": _A | _O | _W,
     # What is purged or given up does not come back by itself.
     "queue.change": _A | _W,
+    "schedule.change": _A | _W,
+    "assignment.change": _A | _W,
     "queue.purge": _A | _W,
     "queue.delete": _A | _W,
     "account.view": _A,

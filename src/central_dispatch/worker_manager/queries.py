@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.stores.sqlite.times import from_text
-from central_dispatch.worker_manager.models import Attempt, Job, Parent
+from central_dispatch.worker_manager.models import Assignment, Attempt, Job, Parent
 from central_dispatch.worker_manager.tables import QUEUES, reading
 
 
@@ -61,6 +61,17 @@ def queues() -> list[QueueView]:
     counts = {state: _counts(state) for state in ("waiting", "running", "in_error")}
     last = {queue: from_text(at) for queue, at in reading().execute("SELECT queue, last_run_at FROM job_period")}
     return [_view(kind, counts, last.get(kind.name)) for kind in sorted(KINDS.values(), key=lambda kind: kind.name)]
+
+
+def assignments() -> QuerySet[Assignment]:
+    """Return what queue workers of a name serve."""
+    return Assignment.objects.all()
+
+
+def running_of() -> dict[str, int]:
+    """Return how many jobs each queue worker runs, by its id."""
+    rows = reading().execute("SELECT parent, count(*) FROM job WHERE state = 'running' GROUP BY parent")
+    return dict(rows.fetchall())
 
 
 def queue(name: str) -> QueueView | None:
