@@ -1,4 +1,8 @@
-"""A directory with a real store and a real broker, and queue workers on it."""
+"""A directory with a real store and a real broker, and queue workers on it.
+
+`Rig(directory, store="postgresql")` has its tables on a server that all tests share; the directory's dispatcher.toml
+says so to the workers, as a dispatcher's does.
+"""
 
 import json
 import os
@@ -14,19 +18,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from central_dispatch.brokers.embedded import EmbeddedBroker
+from central_dispatch.configuration import configuration_path, read_configuration
 from central_dispatch.jobs.job import NewJob
+from central_dispatch.stores.places import driver_of
+from central_dispatch.stores.server import ServerStore
+from central_dispatch.stores.server import acts as acts_on_servers
 from central_dispatch.stores.sqlite import SqliteStore, acts
+from central_dispatch.stores.sqlite.times import to_text
 from central_dispatch.worker import process_tree
 from central_dispatch.worker.leftovers import MARK
 from queue_workers.handlers import KINDS
+from servers.job_databases import shared_server
 
 T = TypeVar("T")
 TESTS = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 
 
-def open_store(directory: Path) -> SqliteStore:
-    return SqliteStore(directory / "dispatch.sqlite3", KINDS)
+def open_store(directory: Path) -> SqliteStore | ServerStore:
+    """What the directory's dispatcher.toml names; without one SQLite's file in it."""
+    database = read_configuration(directory).database
+    if database.engine == "sqlite":
+        return SqliteStore(directory / "dispatch.sqlite3", KINDS)
+    return ServerStore(driver_of(database.engine), database, KINDS)
 
 
 def open_broker(directory: Path) -> EmbeddedBroker:
@@ -65,12 +79,22 @@ class Worker:
 @dataclass
 class Rig:
     directory: Path
+    store_name: str = "sqlite"
+    broker_name: str = "embedded"
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        (self.directory / "dispatch.sqlite3").touch()
+        if self.store_name == "sqlite":
+            (self.directory / "dispatch.sqlite3").touch()
+        else:
+            from job_adapters import taken_database  # noqa: PLC0415 a worker's process imports this module, too
+
+            self._database = taken_database(self.store_name)
+            server = shared_server(self.store_name)
+            write_configuration(self.directory, server.toml(self._database))
         self.store = open_store(self.directory)
-        self.store.create_tables()
+        if isinstance(self.store, SqliteStore):
+            self.store.create_tables()
         self.broker = open_broker(self.directory)
 
     def start(
@@ -108,17 +132,35 @@ class Rig:
         return [job for job in made if job is not None]
 
     def interrupt(self, job: int, by: str = "anna") -> None:
-        with self.store._connections.writing() as connection:
-            acts.interrupt(connection, job, by, "", datetime.now(UTC))
+        if isinstance(self.store, SqliteStore):
+            with self.store._connections.writing() as connection:
+                acts.interrupt(connection, job, by, "", datetime.now(UTC))
+        else:
+            self.store._connections.write(
+                lambda session: acts_on_servers.interrupt(session, job, by, "", datetime.now(UTC))
+            )
         self.broker.ring(KINDS)
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of a statement with `?`; times as text, on every store."""
+        if not isinstance(self.store, SqliteStore):
+            return self._rows_of_server(sql.replace("?", "%s"), values)
         connection = sqlite3.connect(self.directory / "dispatch.sqlite3", timeout=30)
         connection.row_factory = sqlite3.Row
         try:
             return [dict(row) for row in connection.execute(sql, values)]
         finally:
             connection.close()
+
+    def _rows_of_server(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+        from job_adapters import select  # noqa: PLC0415 as above
+
+        assert isinstance(self.store, ServerStore)
+        found = self.store._connections.read(lambda session: select(session, sql, *values))
+        return [
+            {name: to_text(value) if isinstance(value, datetime) else value for name, value in row.items()}
+            for row in found
+        ]
 
     def job(self, job: int) -> dict[str, Any]:
         return self.rows("SELECT * FROM job WHERE id = ?", job)[0]
@@ -157,3 +199,14 @@ class Rig:
         eventually(lambda: not self.marked(), "no process is left")
         self.broker.close()
         self.store.close()
+        if self.store_name != "sqlite":
+            from job_adapters import give_back  # noqa: PLC0415 as above
+
+            give_back(self.store_name, self._database)
+
+
+def write_configuration(directory: Path, *sections: str) -> None:
+    """Write the directory's dispatcher.toml."""
+    path = configuration_path(directory)
+    path.touch(mode=0o600)
+    path.write_text("\n".join(sections), encoding="utf-8")
