@@ -130,6 +130,38 @@ def measure(payload: Payload, _attempt: Attempt) -> Outcome:
     return Done({"latency_s": time.time() - payload["at"], "pid": os.getpid()})
 
 
+def chaos(payload: Payload, attempt: Attempt) -> Outcome:
+    """Work as told, and write down what a checker needs: begin, end, and one effect, keyed by the job.
+
+    The effect is looked for and then applied, as most code does it: it happens once only if no two executions of
+    the job work at the same time.
+    """
+    log = Path(payload["log"])
+    _write_down(log, "begin", attempt)
+    if payload.get("defers") and attempt.fence & 0xFFFFFFFF == 1:
+        return Deferred("as told", 0.05)
+    if attempt.number <= payload.get("fails", 0):
+        return Failed("as told")
+    time.sleep(payload["seconds"])
+    if payload.get("hopeless"):
+        return Failed("as told, for good", retryable=False)
+    part = Path(payload["effects"]) / str(attempt.job // 64)
+    part.mkdir(exist_ok=True)
+    if not any(name.startswith(f"{attempt.job}.") for name in os.listdir(part)):  # noqa: PTH208 names are enough
+        (part / f"{attempt.job}.{attempt.fence}").touch()
+    _write_down(log, "end", attempt)
+    return Done()
+
+
+def _write_down(log: Path, what: str, attempt: Attempt) -> None:
+    line = f"{what} {attempt.job} {attempt.fence} {time.monotonic():.6f}\n"
+    opened = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(opened, line.encode("ascii"))  # one write: lines of many processes do not mix
+    finally:
+        os.close(opened)
+
+
 def _kind(name: str, **settings: Any) -> Kind:
     defaults = QueueSettings(**{"retry_delay_s": 0.1, "backoff": "fixed", "grace_s": 1.0, **settings})
     return Kind(name=name, handler=f"queue_workers.handlers:{name.replace('-', '_')}", says=name, defaults=defaults)
@@ -148,5 +180,6 @@ KINDS = {
         _kind("tree"),
         _kind("litter"),
         _kind("measure"),
+        _kind("chaos", max_attempts=1000),
     )
 }
