@@ -15,6 +15,3 @@ def test_under_faults_nothing_is_lost_doubled_or_left(rig: Rig, tmp_path: Path) 
     assert result.faults.total() == 14
     assert result.cut_off, "no execution was cut off: there was no harm"
     assert not any(lives(pid) for pid in rig.marked()), "a process survived"
-    print(
-        f"{result.jobs} jobs, {result.executions} executions, {result.cut_off} cut off, {dict(result.faults)}, {result.took_s:.0f} s"
-    )  # noqa: T201 shown with -s

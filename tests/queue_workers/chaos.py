@@ -75,7 +75,7 @@ def _new_job(number: int, luck: random.Random, notes: Path) -> NewJob:
     payload = {
         "log": str(notes / "executions"),
         "effects": str(notes / "effects"),
-        "seconds": luck.choice([0, 0, 0.005, 0.05]),
+        "seconds": luck.choice([0, 0.005, 0.05, 0.2]),
         "fails": int(number % 11 == 0),
         "defers": number % 13 == 0,
         "hopeless": _end_of(number) == "in_error",
