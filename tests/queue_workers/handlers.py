@@ -162,6 +162,15 @@ def _write_down(log: Path, what: str, attempt: Attempt) -> None:
         os.close(opened)
 
 
+def tally(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Count itself in a file that somebody watches, after as long as told."""
+    time.sleep(payload["seconds"])
+    opened = os.open(os.environ["TALLY"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(opened, b".")
+    os.close(opened)
+    return Done()
+
+
 def _kind(name: str, **settings: Any) -> Kind:
     defaults = QueueSettings(**{"retry_delay_s": 0.1, "backoff": "fixed", "grace_s": 1.0, **settings})
     return Kind(name=name, handler=f"queue_workers.handlers:{name.replace('-', '_')}", says=name, defaults=defaults)
@@ -181,5 +190,6 @@ KINDS = {
         _kind("litter"),
         _kind("measure"),
         _kind("chaos", max_attempts=1000),
+        _kind("tally"),
     )
 }
