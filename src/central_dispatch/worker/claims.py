@@ -37,6 +37,11 @@ class Claims:
         self.due = math.inf  # when the next row is due, monotonic
 
     @property
+    def slots(self) -> int:
+        """Return how many jobs run at a time."""
+        return self._parent.slots
+
+    @property
     def room(self) -> int:
         """Return how many more jobs are wanted."""
         return self._wanted + self.ahead

@@ -28,9 +28,10 @@ Why = Literal["stopped", "empty", "lost"]
 #: How often time limits and grace times are looked at while something runs, and how long a flood is left unread.
 _TICK_S = 0.05
 _FLOOD_S = 0.01
-#: Executions shorter than this, on average, have the next ones claimed ahead; and how long such a job waits for its
-#: slot before it goes back, uncounted. Both in seconds.
+#: Executions shorter than this, on average, have the next ones claimed ahead: about so much work, in seconds, and
+#: never more than so many for each slot. How long such a job waits for its slot before it goes back, uncounted.
 _SHORT_S = 0.02
+_MOST_AHEAD = 10
 _PATIENCE_S = 1.0
 #: Reads of a child's socket after its end, each of which takes 256 KiB: its last words are among them.
 _LAST_WORDS = 64
@@ -69,6 +70,11 @@ class Rules:
     drain_s: float = float("inf")
     echo: Callable[[bytes], None] | None = None
     on_progress: Callable[[Claim, Progress], None] | None = None
+
+
+def ahead(slots: int, mean_s: float) -> int:
+    """Return how many jobs to claim beside those for free slots, so that a transaction carries many short ones."""
+    return int(slots * min(_MOST_AHEAD, _SHORT_S / max(mean_s, 1e-6))) if mean_s < _SHORT_S else 0
 
 
 class ParentLoop:
@@ -230,7 +236,7 @@ class ParentLoop:
         self.settled += 1
         # Only while jobs are short: one that was claimed ahead of a long one could run elsewhere.
         self._mean_s += (time.monotonic() - running.started - self._mean_s) / 10
-        self._clerk.claim_ahead(self._children.slots if self._mean_s < _SHORT_S else 0)
+        self._clerk.claim_ahead(ahead(self._children.slots, self._mean_s))
         outcome = stops.verdict(answer, end, running.stop)
         if not self._lost:
             self._end(running.claim, outcome, child.pid, running.started_at, running.output.kept())

@@ -18,6 +18,9 @@ from central_dispatch.worker.known_settings import KnownSettings
 from central_dispatch.worker.lock_requests import LockRequests
 
 _log = logging.getLogger(__name__)
+#: How many times as long what has ended is held back while more is claimed than the slots can run: nobody waits for
+#: the next claim then, and each transaction carries more.
+_PATIENT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ class Settlements:
 
     def settle(self, group_s: float) -> list[Settled]:
         """Settle all of it; `group_s`: how long to wait for others that end now. Returns what was settled or lost."""
-        if len(self._claims.held) > len(self._ended):
-            time.sleep(group_s)
+        under_way = len(self._claims.held) - len(self._ended)
+        if under_way > 0:
+            time.sleep(group_s * (_PATIENT if under_way > self._claims.slots else 1))
         batch = list(self._ended)
         settled = [self._decide(ended) for ended in batch]
         try:

@@ -10,7 +10,7 @@ import pytest
 
 from central_dispatch.worker.children import Child, Gone
 from central_dispatch.worker.frames import Channel
-from central_dispatch.worker.parent import ParentLoop, Rules, Wishes
+from central_dispatch.worker.parent import ParentLoop, Rules, Wishes, ahead
 from central_dispatch.worker.timing import Timing
 
 
@@ -55,3 +55,10 @@ def test_an_event_of_a_child_that_was_buried_in_the_same_turn_is_passed_over(tmp
     os.fstat(reused)
     os.close(reused)
     loop.close()
+
+
+@pytest.mark.parametrize(("mean_s", "jobs"), [(0.0, 100), (0.001, 100), (0.004, 50), (0.01, 20), (0.02, 0), (60.0, 0)])
+def test_about_twenty_milliseconds_of_work_are_claimed_ahead_and_nothing_ahead_of_long_jobs(
+    mean_s: float, jobs: int
+) -> None:
+    assert ahead(10, mean_s) == jobs
