@@ -1,11 +1,11 @@
 """The same jobs through this engine, Celery, Dramatiq, Huey and bare AMQP, in one run, ten at a time each.
 
-A job counts itself in a file; the other kind sleeps 10 ms before. All systems are started and warm; they take turns, round
-by round, so that whatever else the machine does weighs on all. Time runs from before the first enqueue, with the worker
-running, until the last job has run; ours has to be settled in SQL, with its history, by then. Jobs are enqueued by one
-process, each system's fastest way: ours in transactions of 300 with a bell each (`embedded_singly`: one by one, each
+A job counts itself in a file; the other kind sleeps 10 ms before. All systems are started and warm; they take turns,
+round by round, so that whatever else the machine does weighs on all. Time runs from before the first enqueue, with the
+worker running, until the last job has run; ours has to be settled in SQL, with its history, by then. Jobs are enqueued
+by one process, each system's fastest way: ours in transactions of 300 with a bell each (`…_singly`: one by one, each
 synced to the disk and rung), Celery, Dramatiq and Huey one by one, as they have no other; bare AMQP with 100 confirms
-outstanding. How many jobs a round has depends on the system: they take about the same time.
+outstanding. How many jobs a round has depends on the system: all work about as long.
 
     bench/jobs [--quick] [--rounds N] [--round-s S] [--only SYSTEM]… [--out FILE]
 
