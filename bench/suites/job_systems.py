@@ -157,7 +157,7 @@ class Ours(System):
 
 def ours(name: str, rig: Rig) -> Ours:
     """Return this engine on a rig's store and broker."""
-    given = {"queues": ["tally"], "slots": SLOTS, "until_empty": False, "timing": {}, "recycling": {}}
+    given = {"queues": ["tally"], "slots": SLOTS, "until_empty": False, "timing": {}, "recycling": {}, "assignment": ""}
     worker = [sys.executable, "-m", "queue_workers.parent_main", str(rig.directory), json.dumps(given)]
     environment = {"RIG": str(rig.directory), "PYTHONPATH": f"{APPS}:{ROOT / 'tests'}"}
     return Ours(name, rig.directory, worker, [sys.executable, str(APPS / "produce.py"), "our_app"], environment, rig)
