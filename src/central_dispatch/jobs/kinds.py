@@ -29,6 +29,11 @@ _ROWS = (
         says="Removes what has outlived its retention: live changes, looks, reported events, ended jobs",
         defaults=QueueSettings(concurrency=1, period_s=3600.0, time_limit_s=600.0),
     ),
+    Kind(
+        name="mainQueue",
+        handler="central_dispatch.handlers.main_queue:handle",
+        says="Splits one message into many jobs of a kind, as a batch",
+    ),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ROWS}
 

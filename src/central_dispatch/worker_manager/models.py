@@ -112,7 +112,10 @@ class Batch(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.BigIntegerField(null=True, unique=True)  # the one that splits it
+    kind = models.TextField()  # its jobs' kind
     says = models.TextField()
+    source = models.TextField()  # the checksum of what it is made from
+    expected = models.BigIntegerField()
     total = models.BigIntegerField(null=True)  # null until all are made
     created_by = models.TextField()
     created_at = models.DateTimeField()

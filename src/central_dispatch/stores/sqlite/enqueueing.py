@@ -17,9 +17,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
+# Made once: `json.dumps` with such wishes makes one for each call, which costs as much as the encoding.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def enqueue(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetime) -> list[int | None]:
     """Insert rows; None where a unique key is held or a batch's number was taken before."""
-    rows = [_row(job, now) for job in jobs]
+    at = to_text(now)
+    rows = [_row(job, at) for job in jobs]
     note_clock(connection, now)
     found = [connection.execute(_INSERT, row).fetchone() for row in rows]
     return [row[0] if row else None for row in found]
@@ -27,7 +32,7 @@ def enqueue(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetim
 
 def payload_text(job: NewJob) -> str:
     """Return the payload as it is stored; `ValueError` says what is wrong with it."""
-    text = json.dumps(dict(job.payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _ENCODER.encode(dict(job.payload))
     size = len(text.encode())
     if size > MAX_PAYLOAD_BYTES:
         raise ValueError(
@@ -36,7 +41,7 @@ def payload_text(job: NewJob) -> str:
     return text
 
 
-def _row(job: NewJob, now: datetime) -> tuple[object, ...]:
+def _row(job: NewJob, at: str) -> tuple[object, ...]:
     if not LOWEST <= job.priority <= HIGHEST:
         raise ValueError(f"the priority is {job.priority}: use {LOWEST} to {HIGHEST}")
     if (job.batch is None) != (job.batch_index is None):
@@ -44,7 +49,7 @@ def _row(job: NewJob, now: datetime) -> tuple[object, ...]:
     return (
         job.kind,
         job.priority,
-        to_text(job.due_at or now),
+        to_text(job.due_at) if job.due_at else at,
         payload_text(job),
         job.payload_version,
         job.unique_key,
@@ -52,5 +57,5 @@ def _row(job: NewJob, now: datetime) -> tuple[object, ...]:
         job.batch,
         job.batch_index,
         job.enqueued_by,
-        to_text(now),
+        at,
     )

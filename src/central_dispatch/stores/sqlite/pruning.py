@@ -17,6 +17,11 @@ SELECT id FROM job WHERE state = 'in_error' AND expires_at < :now AND {_WHOLE_BA
 _ENDED = f"""
 SELECT id FROM job WHERE ended_at < :before AND state IN ('finished', 'interrupted') AND {_WHOLE_BATCH}
 ORDER BY ended_at LIMIT :limit"""  # noqa: S608 constants
+# A batch goes with the last of its jobs, once nobody will make more of it.
+_EMPTY_BATCHES = """
+DELETE FROM job_batch WHERE id IN (
+    SELECT id FROM job_batch WHERE created_at < :before AND NOT EXISTS (SELECT 1 FROM job WHERE batch = job_batch.id)
+    AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = job_batch.job) ORDER BY id LIMIT :limit)"""
 
 
 def prune(connection: sqlite3.Connection, now: datetime, ended_keep: timedelta, limit: int) -> dict[Pruned, list[int]]:
@@ -30,4 +35,5 @@ def prune(connection: sqlite3.Connection, now: datetime, ended_keep: timedelta, 
             connection.execute("DELETE FROM job_attempt WHERE job = ?", (job,))
             connection.execute("DELETE FROM job_wish WHERE job = ?", (job,))
             connection.execute("DELETE FROM job WHERE id = ?", (job,))
+    connection.execute(_EMPTY_BATCHES, values)
     return removed

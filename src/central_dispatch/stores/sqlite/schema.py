@@ -44,6 +44,7 @@ CREATE TABLE job (
     "CREATE UNIQUE INDEX job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL",
     "CREATE UNIQUE INDEX job_batch_index ON job (batch, batch_index) WHERE batch IS NOT NULL",
     "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
+    "CREATE INDEX job_batch_ended ON job (batch, ended_at) WHERE batch IS NOT NULL AND ended_at IS NOT NULL",
     "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
     """
 CREATE TABLE job_attempt (
@@ -91,12 +92,16 @@ CREATE TABLE job_schedule (
     last_run_at TEXT,
     last_job INTEGER
 )""",
-    # What one message was split into. `job`: the mainQueue job that splits it; `total`: NULL until all are made.
+    # What one message was split into. `job`: the mainQueue job that splits it; `source`: what it is made from must not
+    # change until all are made; `expected`: how many they will be; `total`: NULL until all are made.
     """
 CREATE TABLE job_batch (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     job INTEGER UNIQUE,
+    kind TEXT NOT NULL,
     says TEXT NOT NULL,
+    source TEXT NOT NULL,
+    expected INTEGER NOT NULL,
     total INTEGER,
     created_by TEXT NOT NULL,
     created_at TEXT NOT NULL

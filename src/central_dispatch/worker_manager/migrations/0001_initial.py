@@ -55,7 +55,10 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("job", models.BigIntegerField(null=True, unique=True)),
+                ("kind", models.TextField()),
                 ("says", models.TextField()),
+                ("source", models.TextField()),
+                ("expected", models.BigIntegerField()),
                 ("total", models.BigIntegerField(null=True)),
                 ("created_by", models.TextField()),
                 ("created_at", models.DateTimeField()),

@@ -1,0 +1,158 @@
+"""Batches: how far one is, and what people do to the whole of it, in short transactions, on record."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from central_dispatch.fleet import audit
+from central_dispatch.fleet.actor import Actor
+from central_dispatch.fleet.announce import announce
+from central_dispatch.fleet.permissions import may
+from central_dispatch.fleet.refusal import Refused, absent, forbidden
+from central_dispatch.stores.sqlite import acts
+from central_dispatch.stores.sqlite import batches as table
+from central_dispatch.stores.sqlite.batches import Counts, NewBatch, Opened
+from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.models import Batch, Job
+from central_dispatch.worker_manager.tables import in_transaction, reading
+
+__all__ = ["Counts", "NewBatch", "Opened", "Progress"]
+#: The rate is that of so much time before now.
+_LATELY = timedelta(minutes=1)
+_MOST_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is. `splitting`: not all of its jobs are made yet. `rate`: jobs that end, per second."""
+
+    batch: Batch
+    counts: Counts
+    splitting: bool
+    rate: float
+    first_errors: tuple[tuple[int, str], ...]
+
+    @property
+    def percent(self) -> float:
+        """Return how many of all its jobs have ended; 100 for one that was to have none."""
+        expected = self.batch.expected
+        # What was pruned has ended; while it is still split, what is not made has not.
+        pruned = 0 if self.splitting else max(0, expected - self.counts.made)
+        return 100.0 * (self.counts.ended + pruned) / expected if expected else 100.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Return in how many seconds it is over if it goes on like this; None where that cannot be said."""
+        open_jobs = self.counts.waiting + self.counts.running
+        return open_jobs / self.rate if self.rate and not self.splitting else None
+
+
+def open_batch(new: NewBatch) -> Opened:
+    """Begin the batch that a running job splits into, or go on with it. In the caller's transaction."""
+    opened = table.begin(in_transaction(), new, timezone.now())
+    announce("batches")
+    return opened
+
+
+def complete(batch: int, total: int) -> None:
+    """Write that all jobs of a batch are made. In the caller's transaction."""
+    table.complete(in_transaction(), batch, total)
+    announce("batches", f"batch:{batch}")
+
+
+def all_batches() -> QuerySet[Batch]:
+    """Return the batches, newest first."""
+    return Batch.objects.all()
+
+
+def find(number: int) -> Batch | None:
+    """Return one batch."""
+    return Batch.objects.filter(pk=number).first()
+
+
+def progress(batch: Batch) -> Progress:
+    """Count how far a batch is; some milliseconds for a hundred thousand jobs."""
+    now = timezone.now()
+    counts = table.count(reading(), batch.pk, now - _LATELY)
+    since = max((now - batch.created_at).total_seconds(), 0.001)
+    errors = Job.objects.filter(batch=batch.pk, state=Job.State.IN_ERROR).order_by("pk")
+    return Progress(
+        batch=batch,
+        counts=counts,
+        splitting=batch.total is None,
+        rate=counts.ended_lately / min(since, _LATELY.total_seconds()),
+        first_errors=tuple(errors.values_list("pk", "error")[:_MOST_ERRORS]),
+    )
+
+
+def cancel(by: Actor, number: int, why: str = "") -> int | Refused:
+    """End what waits of a batch; returns how many. Those that run go on, and so does the job that splits it."""
+    why = why or f"the batch was cancelled by {by.name}"
+    return _in_chunks(
+        by,
+        "job.cancel",
+        number,
+        ("waiting",),
+        lambda connection, jobs, now: acts.purge(connection, jobs, by.name, why, now),
+    )
+
+
+def interrupt(by: Actor, number: int, why: str = "") -> int | Refused:
+    """End a batch: nothing more is made of it, what waits ends at once, what runs is asked to; returns how many."""
+    batch = _permitted(by, "job.interrupt", number)
+    if isinstance(batch, Refused):
+        return batch
+    why = why or f"the batch was interrupted by {by.name}"
+    with transaction.atomic():
+        connection = in_transaction()
+        if batch.job is not None and batch.total is None:
+            acts.interrupt(connection, batch.job, by.name, why, timezone.now())
+        stopping = table.ask_to_stop(connection, number, by.name)
+        audit.record(by, "job.interrupt", f"batch:{number}", title=batch.kind, after={"running": len(stopping)})
+        announce("jobs", f"batch:{number}")
+        ring_after_commit([batch.kind, *Job.objects.filter(pk=batch.job or 0).values_list("queue", flat=True)])
+    ended = cancel(by, number, why)
+    return ended if isinstance(ended, Refused) else ended + len(stopping)
+
+
+def retry_failed(by: Actor, number: int, *, interrupted: bool = False) -> int | Refused:
+    """Have a batch's dead letters tried again, and what was interrupted of it where that is wished too.
+
+    Returns how many. One whose unique key is held stays.
+    """
+    states = ("in_error", "interrupted") if interrupted else ("in_error",)
+    return _in_chunks(by, "job.retry", number, states, acts.requeue)
+
+
+def _permitted(by: Actor, act: str, number: int) -> Batch | Refused:
+    if not may(by, act):
+        return forbidden("ask an administrator, or an operator")
+    return find(number) or absent("batch")
+
+
+def _in_chunks(
+    by: Actor,
+    act: str,
+    number: int,
+    states: tuple[str, ...],
+    change: Callable[[sqlite3.Connection, Sequence[int], datetime], list[int]],
+) -> int | Refused:
+    """Do it in short transactions. What fails in the middle is done, and on record, for the first ones."""
+    batch = _permitted(by, act, number)
+    if isinstance(batch, Refused):
+        return batch
+    chosen = table.in_state(reading(), number, *states)
+    done = 0
+    for start in range(0, max(len(chosen), 1), acts.CHUNK):
+        with transaction.atomic():
+            jobs = change(in_transaction(), chosen[start : start + acts.CHUNK], timezone.now())
+            audit.record(by, act, f"batch:{number}", title=batch.kind, after={"jobs": len(jobs)})
+            announce("jobs", "queues", f"batch:{number}")
+            ring_after_commit([batch.kind])
+        done += len(jobs)
+    return done
