@@ -9,9 +9,9 @@ from queue_workers.rig import Rig, lives
 
 
 def test_under_faults_nothing_is_lost_doubled_or_left(rig: Rig, tmp_path: Path) -> None:
-    load = Load(jobs=600, faults=14, pause_s=0.3, seed=20261124, notes=tmp_path / "notes")
+    load = Load(jobs=300, faults=8, pause_s=0.3, seed=20261124, notes=tmp_path / "notes")
     result = run(rig, load, {"database locked": locked_file(tmp_path / "dispatch.sqlite3")})
     assert result.findings.all() == []
-    assert result.faults.total() == 14
+    assert result.faults.total() == 8
     assert result.cut_off, "no execution was cut off: there was no harm"
     assert not any(lives(pid) for pid in rig.marked()), "a process survived"

@@ -16,6 +16,9 @@ from queue_workers.rig import Rig
 
 #: How long everything may take to settle once no more harm is done, in seconds.
 _SETTLES_S = 240.0
+#: How long to wait for something to run before the next harm, at most, in seconds.
+_WORKS_S = 3.0
+_RUNNING = "SELECT 1 FROM job WHERE state = 'running' LIMIT 1"
 _OPEN = "SELECT count(*) AS n FROM job WHERE state IN ('waiting', 'running')"
 _BATCH = 1
 
@@ -54,6 +57,7 @@ def run(rig: Rig, load: Load, harms: Mapping[str, Harm]) -> Result:
     size = -(-load.jobs // load.faults)
     for start in range(0, load.jobs, size):
         _enqueue(rig, nemesis, new[start : start + size])
+        _wait_for_work(rig)
         time.sleep(luck.uniform(0.0, load.pause_s))  # the harm comes at any moment; nothing is asserted about the time
         nemesis.harm()
     nemesis.heal()
@@ -99,6 +103,13 @@ def _enqueue(rig: Rig, nemesis: Nemesis, jobs: list[NewJob]) -> None:
             continue
         rig.broker.ring(["chaos"])
         return
+
+
+def _wait_for_work(rig: Rig) -> None:
+    """Wait until something runs, so that the harm meets it; not for ever, as the last harm may keep it from running."""
+    deadline = time.monotonic() + _WORKS_S
+    while not rig.rows(_RUNNING) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _wait_until_settled(rig: Rig) -> None:
