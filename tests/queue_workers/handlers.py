@@ -171,6 +171,13 @@ def tally(payload: Payload, _attempt: Attempt) -> Outcome:
     return Done()
 
 
+def main_queue(payload: Payload, attempt: Attempt) -> Outcome:
+    """Split a message into jobs of these kinds, as the product's handler does with its own."""
+    from central_dispatch.handlers.main_queue import split  # noqa: PLC0415 only where Django is ready
+
+    return split(payload, attempt, KINDS)
+
+
 def _kind(name: str, **settings: Any) -> Kind:
     defaults = QueueSettings(**{"retry_delay_s": 0.1, "backoff": "fixed", "grace_s": 1.0, **settings})
     return Kind(name=name, handler=f"queue_workers.handlers:{name.replace('-', '_')}", says=name, defaults=defaults)
@@ -189,6 +196,7 @@ KINDS = {
         _kind("tree"),
         _kind("litter"),
         _kind("measure"),
+        _kind("main-queue", max_attempts=1000),
         _kind("chaos", max_attempts=1000),
         _kind("tally"),
     )

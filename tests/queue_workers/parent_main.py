@@ -28,6 +28,7 @@ def main() -> int:
         timing=Timing(**given["timing"]),
         recycling=Recycling(**given["recycling"]),
         assignment=given["assignment"],
+        prepare=tuple(given["prepare"]),
     )
     queues = tuple(given["queues"] or KINDS)
     store, broker = open_store(directory), open_broker(directory)

@@ -82,6 +82,9 @@ class Rig:
     store_name: str = "sqlite"
     broker_name: str = "embedded"
     workers: list[Worker] = field(default_factory=list)
+    #: What workers find in their environment, and what they load before the first fork.
+    environment: dict[str, str] = field(default_factory=dict)
+    prepare: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.store_name == "sqlite":
@@ -93,9 +96,13 @@ class Rig:
             server = shared_server(self.store_name)
             write_configuration(self.directory, server.toml(self._database))
         self.store = open_store(self.directory)
+        self.make_tables()
+        self.broker = open_broker(self.directory)
+
+    def make_tables(self) -> None:
+        """Make what the store lacks."""
         if isinstance(self.store, SqliteStore):
             self.store.create_tables()
-        self.broker = open_broker(self.directory)
 
     def start(
         self,
@@ -113,12 +120,13 @@ class Rig:
             "timing": timing or {},
             "recycling": recycling or {},
             "assignment": assignment,
+            "prepare": self.prepare,
         }
         log = self.directory / f"worker-{len(self.workers)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "queue_workers.parent_main", str(self.directory), json.dumps(given)],
-                env={**os.environ, "PYTHONPATH": str(TESTS)},
+                env={**os.environ, **self.environment, "PYTHONPATH": str(TESTS)},
                 stdout=file,
                 stderr=file,
             )

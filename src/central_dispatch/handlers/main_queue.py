@@ -8,6 +8,7 @@ Child number n is made from the n-th number, item or line, under the batch's num
 """
 
 import re
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from central_dispatch.worker_manager.models import Job
 
 #: Rows of one transaction: the others wait no longer than some milliseconds for their turn.
 CHUNK = 300
+#: And the pause after it, in seconds: longer than a writer sleeps that waits for the gate, so that it comes in.
+PAUSE_S = 0.006
 #: More children of one message are a mistake sooner than a wish.
 MAX_CHILDREN = 1_000_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -144,6 +147,7 @@ def _expand(work: Split, attempt: Attempt) -> Outcome:
         attempt.report(100 * made / total, f"{made} of {total} made")
         _make(work, batch.id, made, chunk, by)
         made += len(chunk)
+        time.sleep(PAUSE_S)
     children.check()
     with transaction.atomic():
         batches.complete(batch.id, made)
