@@ -104,12 +104,9 @@ def main() -> int:
     print(
         f"{children} visible after {visible_s:.2f} s; another writer waited {1000 * gate_s:.0f} ms at most", flush=True
     )
+    rounds, kills = (1, 4) if given.quick else (5, 8)
     random = Random(given.seed)  # noqa: S311 moments
-    rounds = list(
-        under_fire(
-            children, given.rounds or (1 if given.quick else 5), given.kills or (4 if given.quick else 8), random
-        )
-    )
+    fires = list(under_fire(children, given.rounds or rounds, given.kills or kills, random))
     result = {
         "children": children,
         "visible_s": round(visible_s, 2),
