@@ -24,10 +24,11 @@ from central_dispatch.worker import process_tree
 from central_dispatch.worker.beats import Beats
 from central_dispatch.worker.children import Broken, Children
 from central_dispatch.worker.clerk import Claimed, Clerk
+from central_dispatch.worker.executions import Rules
 from central_dispatch.worker.leftovers import MARK, WorkDirectory, end_leftovers, own_mark
 from central_dispatch.worker.messages import Rules as ChildRules
 from central_dispatch.worker.messages import Start
-from central_dispatch.worker.parent import ParentLoop, Rules, Wishes
+from central_dispatch.worker.parent import ParentLoop, Wishes
 from central_dispatch.worker.timing import Recycling, Timing
 
 _log = logging.getLogger(__name__)
@@ -181,8 +182,8 @@ class _Incarnation:
     def _parts(self, *, until_empty: bool) -> tuple[ParentLoop, Clerk, Children]:
         setup = self._setup
         rules = Rules(
-            directory=setup.directory, kinds=setup.kinds, timing=setup.timing, until_empty=until_empty,
-            drain_s=setup.drain_s, echo=setup.echo, on_progress=setup.on_progress,
+            directory=setup.directory, kinds=setup.kinds, until_empty=until_empty, drain_s=setup.drain_s,
+            echo=setup.echo, on_progress=setup.on_progress,
         )  # fmt: skip
         loop = ParentLoop(rules, self._wishes)
         clerk = Clerk(self._store, self._broker, self._parent, setup.timing, loop.post, tuple(setup.kinds))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from central_dispatch.worker.children import Child, Gone
+from central_dispatch.worker.executions import Rules, ahead
 from central_dispatch.worker.frames import Channel
-from central_dispatch.worker.parent import ParentLoop, Rules, Wishes, ahead
-from central_dispatch.worker.timing import Timing
+from central_dispatch.worker.parent import ParentLoop, Wishes
 
 
 class BuryingChildren:
@@ -38,12 +38,13 @@ class BuryingChildren:
 
 @pytest.mark.parametrize("what", ["channel", "output"])
 def test_an_event_of_a_child_that_was_buried_in_the_same_turn_is_passed_over(tmp_path: Path, what: str) -> None:
-    loop = ParentLoop(Rules(directory=tmp_path, kinds={}, timing=Timing()), Wishes())
+    loop = ParentLoop(Rules(directory=tmp_path, kinds={}), Wishes())
     ours, theirs = socket.socketpair()
     output, _writing = os.pipe()
     child = Child(0, Channel(ours), output)
     children: Any = BuryingChildren(child)
-    loop._children = children
+    clerk: Any = None  # nothing runs, so nothing is settled
+    loop._attach(clerk, children)
     # The selector brings both in one batch: the fork server's word first, then the dead child's own end of file.
     server = selectors.SelectorKey(None, 0, selectors.EVENT_READ, children)
     own = selectors.SelectorKey(None, 0, selectors.EVENT_READ, (child, what))
