@@ -14,6 +14,7 @@ from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.outcome import Deferred, Done, Failed, Outcome, Released
 from central_dispatch.jobs.queue_settings import QueueSettings
+from queue_workers import messes
 
 Payload = Mapping[str, Any]
 
@@ -200,4 +201,4 @@ KINDS = {
         _kind("chaos", max_attempts=1000),
         _kind("tally"),
     )
-}
+} | messes.KINDS

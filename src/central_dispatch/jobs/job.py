@@ -13,6 +13,7 @@ LOWEST, NORMAL, HIGHEST = 0, 5, 9
 #: A payload travels by row only; what is larger belongs into a file that the payload names.
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_ERROR_CHARACTERS = 4000
+MAX_WORDS = 300  # characters of a progress report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from central_dispatch.jobs.queue_settings import QueueSettings
 class Kind:
     """One kind. `handler` is a dotted path `module:function`, imported only in a child.
 
+    `secret_fields`: keys of its payload, at any depth, that `jobs.masking` hides beside those whose name says it.
     The function takes the payload (a mapping) and a `handling.Attempt`, and returns an `Outcome`.
     """
 
@@ -20,6 +21,7 @@ class Kind:
     payload_version: int = 1
     defaults: QueueSettings = field(default_factory=QueueSettings)
     aliases: tuple[str, ...] = ()
+    secret_fields: tuple[str, ...] = ()
 
 
 _ROWS = (
@@ -38,11 +40,12 @@ _ROWS = (
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ROWS}
 
 
-def _flat(name: str) -> str:
+def flat(name: str) -> str:
+    """Return a name small and without separators: `record-edit` and `recordEdit` are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def find_kind(name: str, kinds: Mapping[str, Kind] = KINDS) -> Kind | None:
     """Return the kind of that name, written in whichever way the seed's users write it: `recordedit`, `record-edit`."""
-    wanted = _flat(name)
-    return next((kind for kind in kinds.values() if wanted in map(_flat, (kind.name, *kind.aliases))), None)
+    wanted = flat(name)
+    return next((kind for kind in kinds.values() if wanted in map(flat, (kind.name, *kind.aliases))), None)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from central_dispatch.jobs.job import MAX_ERROR_CHARACTERS, Claim, Settlement
 from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outcome, Released, Stopped
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.jobs.text import storable
 
 #: Half of an exponential delay is certain, half is luck, so that jobs that failed together come back apart.
 _CERTAIN = 0.5
@@ -76,4 +77,4 @@ def _dead(attempts: int, deferrals: int, error: str, settings: QueueSettings, no
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_ERROR_CHARACTERS else text[: MAX_ERROR_CHARACTERS - 1] + "…"
+    return storable(text, MAX_ERROR_CHARACTERS)

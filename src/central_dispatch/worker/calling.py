@@ -5,18 +5,22 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from central_dispatch.jobs.handling import Attempt, TakeLocks
+from central_dispatch.jobs.job import MAX_ERROR_CHARACTERS
 from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outcome, Released, Stopped
+from central_dispatch.jobs.text import storable
 from central_dispatch.worker import answers
 
 Handler = Callable[[Mapping[str, Any], Attempt], Outcome]
 Report = Callable[[float, str], None]
 #: A result is for pages; what is larger belongs into a file or the library.
 MAX_RESULT_BYTES = 64 << 10
+_TRACEBACK = 8 << 10
 _loaded: dict[str, Handler] = {}
 
 
@@ -64,7 +68,7 @@ def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, A
     except SystemExit as error:
         return answers.to_json(Crashed(f"the handler called exit({error.code!r})"))
     except Exception as error:  # noqa: BLE001 whatever a handler raises is its failure, not the child's
-        _print_traceback()
+        print_traceback()
         return answers.to_json(Failed(last_line(error)))
     return _checked(outcome)
 
@@ -74,7 +78,7 @@ def last_line(error: BaseException) -> str:
     said = "".join(traceback.format_exception_only(error)).strip().splitlines()
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""  # noqa: PTH119 a name to print
-    return f"{said[-1] if said else type(error).__name__}{where}"
+    return storable(said[-1] if said else type(error).__name__, MAX_ERROR_CHARACTERS - len(where)) + where
 
 
 def _load(path: str) -> Handler:
@@ -89,8 +93,12 @@ def _checked(outcome: object) -> dict[str, Any]:
         said = f"the handler returned {type(outcome).__name__} where an outcome belongs"
         return answers.to_json(Failed(said, retryable=False))
     answer = answers.to_json(outcome)
+    for name in ("error", "why", "by"):
+        if isinstance(answer.get(name), str):
+            answer[name] = storable(answer[name], MAX_ERROR_CHARACTERS)
     try:
-        size = len(json.dumps(answer))
+        # As strict as the databases are: no NaN, no lone surrogate.
+        size = len(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
     except (TypeError, ValueError) as error:
         return answers.to_json(Failed(f"the result is no JSON: {error}", retryable=False))
     if size > MAX_RESULT_BYTES:
@@ -99,8 +107,11 @@ def _checked(outcome: object) -> dict[str, Any]:
     return answer
 
 
-def _print_traceback() -> None:
-    try:
-        traceback.print_exc(file=sys.stderr)
-    except OSError:
-        return
+def print_traceback() -> None:
+    """Print the exception at hand where the job prints, if the handler left anything to print to."""
+    text = traceback.format_exc()
+    if len(text) > 2 * _TRACEBACK:
+        # A job's output is read slowly once it floods, and an error can hold a whole file.
+        text = f"{text[:_TRACEBACK]}\n[...]\n{text[-_TRACEBACK:]}"
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)

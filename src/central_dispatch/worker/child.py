@@ -6,6 +6,7 @@ ended before the answer goes out, and does not live longer than the job.
 
 import faulthandler
 import gc
+import math
 import os
 import resource
 import select
@@ -24,8 +25,9 @@ from typing import Any, NoReturn
 from central_dispatch.jobs import lock as locks
 from central_dispatch.jobs.outcome import Crashed, Deferred
 from central_dispatch.worker import answers, frames, process_tree
-from central_dispatch.worker.calling import LazyAttempt, call
+from central_dispatch.worker.calling import LazyAttempt, call, last_line, print_traceback
 from central_dispatch.worker.messages import Rules
+from central_dispatch.worker.process_state import ProcessState
 
 ATTEMPT = "CENTRAL_DISPATCH_ATTEMPT"
 #: How long a child waits for its killed descendants to be gone before it ends itself, in seconds.
@@ -71,7 +73,7 @@ class Child:
         self._running: tuple[int, int] = (0, 0)  # job and fence
         self._wishes = 0
         self._answers: dict[int, dict[str, Any]] = {}
-        self._environment = dict(os.environ._data)  # type: ignore[attr-defined]  # noqa: SLF001 see `_clean_up`
+        self._stops: set[tuple[int, int]] = set()
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._jobs = 0
         self._reported = 0.0
@@ -79,6 +81,7 @@ class Child:
     def serve(self) -> None:
         """Run jobs until the channel is closed or this process is used up."""
         signal.signal(signal.SIGTERM, self._terminated)
+        self._state = ProcessState(os.getcwd())  # noqa: PTH109 the fork server's: the work directory
         while (order := self._next()) is not None:
             answer = self._run(order)
             self._jobs += 1
@@ -92,9 +95,18 @@ class Child:
             piece = self._channel.recv(1 << 18)
             if not piece:
                 return None
-            # A wish to stop, or a lock's answer, that comes between two jobs was for the one before.
-            self._orders += [message for message in self._decoder.feed(piece) if "handler" in message]
+            self._take_in(piece)
         return self._orders.pop(0)
+
+    def _take_in(self, piece: bytes) -> None:
+        for message in self._decoder.feed(piece):
+            if "stop" in message:
+                # It may come together with its order, or after the answer: it names the execution that it is for.
+                self._stops.add((message["job"], message["fence"]))
+            elif "locked" in message:
+                self._answers[message["locked"]] = message
+            else:
+                self._orders.append(message)
 
     def _run(self, order: dict[str, Any]) -> dict[str, Any]:
         directory = Path(order["directory"])
@@ -107,6 +119,7 @@ class Child:
         )
         answer = self._handle(order["handler"], order["payload"], attempt)
         spent = self._clean_up(directory if attempt.is_made else None)
+        self._stops.discard(self._running)
         return answer | {"spent": spent or answer.get("outcome") == "crashed"}
 
     def _handle(self, handler: str, payload: Mapping[str, Any], attempt: LazyAttempt) -> dict[str, Any]:
@@ -120,6 +133,9 @@ class Child:
         except Terminated:
             # It may have come after the answer was there, in the moment before `_handling` became false.
             answer = answer or answers.to_json(Crashed("ended by SIGTERM"))
+        except BaseException as error:  # noqa: BLE001 KeyboardInterrupt, GeneratorExit, a library's own
+            print_traceback()
+            answer = answers.to_json(Crashed(f"the handler raised {last_line(error)}"))
         return answer
 
     def _clean_up(self, directory: Path | None) -> bool:
@@ -127,17 +143,13 @@ class Child:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        spent = not _end_descendants() or threading.active_count() > 1
+        spent = not _end_descendants()
         os.environ.pop(ATTEMPT, None)
-        if os.environ._data != self._environment:  # type: ignore[attr-defined]  # noqa: SLF001 ten times as fast as the public comparison, for each job
-            spent = True
-        if signal.getsignal(signal.SIGTERM) != self._terminated:
-            spent = True
-        if directory is not None:
-            os.chdir("/")
-            remove(directory)
         _leave_database()
-        return spent
+        self._state.put_right()
+        if directory is not None:
+            remove(directory)
+        return bool(self._state.spoiled()) or spent
 
     def _terminated(self, _number: int, _frame: FrameType | None) -> None:
         if self._handling:
@@ -149,12 +161,14 @@ class Child:
         if now - self._reported < _REPORT_S and percent < 100:  # noqa: PLR2004 percent
             return
         self._reported = now
-        self._say({"percent": min(100.0, max(0.0, float(percent))), "words": str(words)[:500]})
+        number = float(percent)
+        bounded = min(100.0, max(0.0, number)) if math.isfinite(number) else 0.0
+        self._say({"percent": bounded, "words": str(words)[:500]})
 
     def _asks_to_stop(self) -> bool:
         with self._lock:
             self._listen()
-            return self._stopping
+            return self._stopping or self._running in self._stops
 
     def _take_locks(self, exclusive: Sequence[str] = (), shared: Sequence[str] = ()) -> Deferred | None:
         """Ask the parent, and wait for its answer. Where the fence is gone, it ends this process instead."""
@@ -186,11 +200,7 @@ class Child:
                 # Nobody waits for what this job does.
                 self._stopping = True
                 return False
-            for message in self._decoder.feed(piece):
-                if "stop" in message:
-                    self._stopping = True
-                elif "locked" in message:
-                    self._answers[message["locked"]] = message
+            self._take_in(piece)
         return True
 
     def _say(self, message: dict[str, Any]) -> None:

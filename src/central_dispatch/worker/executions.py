@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from central_dispatch.jobs.job import Claim, Progress
+from central_dispatch.jobs.job import MAX_WORDS, Claim, Progress
 from central_dispatch.jobs.kinds import Kind
-from central_dispatch.jobs.outcome import Crashed, Outcome
+from central_dispatch.jobs.masking import secrets_of, shown_output, shown_text
+from central_dispatch.jobs.outcome import Crashed, Deferred, Failed, Outcome, Stopped
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.jobs.text import storable
 from central_dispatch.worker import answers, frames, stops
 from central_dispatch.worker.children import Child, Children, Gone
 from central_dispatch.worker.clerk import Clerk, Ended
@@ -149,9 +151,10 @@ class Executions:
                 if running and (running.claim.job, running.claim.fence) == (job, fence):
                     self._finish(running, answers.from_json(answer), "")
             case {"percent": int() | float() as percent, "words": str(words)} if running:
-                self._clerk.report(running.claim, Progress(float(percent), words))
+                progress = Progress(float(percent), storable(shown_text(words, self._secrets(running)), MAX_WORDS))
+                self._clerk.report(running.claim, progress)
                 if self._rules.on_progress:
-                    self._rules.on_progress(running.claim, Progress(float(percent), words))
+                    self._rules.on_progress(running.claim, progress)
 
     def bury(self, gone: Gone) -> None:
         """End what ran in a child that has ended, after its last words were heard."""
@@ -185,8 +188,10 @@ class Executions:
         self._clerk.claim_ahead(ahead(self._children.slots, self._mean_s))
         if not self.abandoned:
             outcome = stops.verdict(answer, end, running.stop)
-            started_at, output = running.started_at, running.output.kept()
-            self._clerk.ended(Ended(running.claim, outcome, child.pid, started_at, datetime.now(UTC), output))
+            self._clerk.ended(_without_secrets(running, outcome, self._secrets(running)))
+
+    def _secrets(self, running: Running) -> frozenset[str]:
+        return secrets_of(running.claim.kind, running.claim.payload, self._rules.kinds)
 
     # Endings from outside.
 
@@ -245,3 +250,15 @@ class Executions:
     def settings(self, running: Running) -> QueueSettings:
         """Return the settings of an execution's queue as they are now."""
         return self._clerk.known_settings(running.claim.kind)
+
+
+def _without_secrets(running: Running, outcome: Outcome, secrets: frozenset[str]) -> Ended:
+    """Return what is settled: neither error nor output tells what the payload keeps secret."""
+    claim = running.claim
+    match outcome:
+        case Failed(error) | Crashed(error):
+            outcome = replace(outcome, error=shown_text(error, secrets))
+        case Deferred(why) | Stopped(_, why):
+            outcome = replace(outcome, why=shown_text(why, secrets))
+    output = shown_output(running.output.kept(), secrets)
+    return Ended(claim, outcome, running.child.pid, running.started_at, datetime.now(UTC), output)

@@ -3,9 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 
-from central_dispatch.jobs.job import Progress
-
-MAX_WORDS = 300
+from central_dispatch.jobs.job import MAX_WORDS, Progress
 
 
 def write_progress(connection: sqlite3.Connection, reports: Mapping[tuple[int, int], Progress]) -> list[int]:
