@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from central_dispatch.cli import dispatcher, exit_codes, screen
+from central_dispatch.jobs.masking import shown_payload, shown_value
+from central_dispatch.jobs.text import printable
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker_manager import queries
 from central_dispatch.worker_manager.models import Attempt, Job
@@ -49,9 +51,9 @@ def to_json(job: Job) -> dict[str, Any]:
         "deferrals": job.deferrals,
         "unique_key": job.given_key,
         "batch": job.batch,
-        "payload": job.payload,
+        "payload": shown_payload(job.queue, job.payload),
         "payload_version": job.payload_version,
-        "result": job.result,
+        "result": shown_value(job.result),
         "interrupted_by": job.ended_by,
         "interrupt_wanted_by": job.interrupt_by,
         "started_at": _time(job.started_at),
@@ -74,7 +76,7 @@ def words(job: Job) -> Callable[[Console], None]:
         for one in history:
             if one["output"]:
                 console.print(f"\nPrinted in execution {one['fence']}:", style="bold")
-                console.print(one["output"], markup=False)
+                console.print(printable(one["output"]), markup=False)
 
     return write
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from central_dispatch.cli import exit_codes
+from central_dispatch.jobs.text import printable
 from central_dispatch.provisioning.problem import HostError, Problem, Unavailable
 
 P = ParamSpec("P")
@@ -96,7 +97,7 @@ def show(value: object, words: Callable[[Console], None]) -> None:
 
 def say(value: object, sentence: str) -> None:
     """Show a result: as one JSON value, or as a sentence."""
-    show(value, lambda console: console.print(sentence, markup=False))
+    show(value, lambda console: console.print(printable(sentence), markup=False))
 
 
 def rows(values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:
@@ -130,14 +131,14 @@ def facts(pairs: Mapping[str, Any]) -> Table:
 
 
 def plain(value: object) -> str:
-    """Write one value for a person."""
+    """Write one value for a person. What comes from a job or a host does not get to control the terminal."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(item) for item in value)
-    return str(value)
+    return printable(str(value))
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:
@@ -159,7 +160,7 @@ def _show_problems(exit_code: int, problems: Iterable[Problem]) -> None:
     else:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for line in problem_lines(found):
-            console.print(line, markup=False, style="red" if not line.startswith("  ") else "")
+            console.print(printable(line), markup=False, style="red" if not line.startswith("  ") else "")
     click.get_current_context().exit(exit_code)
 
 
@@ -170,5 +171,5 @@ def event(name: str, sentence: str, **values: object) -> None:
         if wants_json():
             click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=str))
         else:
-            people().print(sentence, markup=False)
+            people().print(printable(sentence), markup=False)
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """`worker execute`, `worker run-service`, `worker show-configuration`: queue workers. The parent imports no Django."""
 
+import codecs
 import getpass
 import json
 import logging
@@ -15,6 +16,7 @@ from central_dispatch.cli import exit_codes, places, screen
 from central_dispatch.jobs.job import MAX_PAYLOAD_BYTES, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind, find_kind
 from central_dispatch.jobs.ports import Store, StoreDown
+from central_dispatch.jobs.text import one_line, printable
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker.parent import Wishes
 
@@ -57,8 +59,7 @@ def execute(
     try:
         ended = run(store, broker, queues, slots, heeding_signals(), setup, until_empty=until_empty)
     except OSError as error:
-        mend = "Let this user write there, or name another place with --home."
-        raise screen.Stop(exit_codes.FAILED, Problem("The worker cannot use its files", str(error), mend)) from None
+        raise screen.Stop(exit_codes.FAILED, _files(error)) from None
     finally:
         broker.close()
         store.close()
@@ -93,13 +94,17 @@ def run_service(kind: str, payload: Path, *, preserve_payload: bool) -> None:
     setup = Setup(
         directory=work_directory(),
         prepare=PREPARE,
-        echo=lambda piece: (sys.stderr.buffer.write(piece), sys.stderr.flush(), None)[-1],
-        on_progress=lambda _claim, progress: click.echo(f"{progress.percent:3.0f} % {progress.words}", err=True),
+        echo=_Echo(),
+        on_progress=lambda _claim, progress: click.echo(
+            f"{progress.percent:3.0f} % {one_line(progress.words)}", err=True
+        ),
     )
     try:
         number, ended = run_one(store, broker, job, heeding_signals(), setup)
     except StoreDown as error:
         raise screen.Stop(exit_codes.AWAY, Problem("The job database cannot be used", str(error))) from None
+    except OSError as error:
+        raise screen.Stop(exit_codes.FAILED, _files(error)) from None
     finally:
         broker.close()
         store.close()
@@ -108,10 +113,29 @@ def run_service(kind: str, payload: Path, *, preserve_payload: bool) -> None:
     _show_ended(number, payload if not preserve_payload else None)
 
 
+class _Echo:
+    """Shows what a job prints: as it is where a program reads, harmless on a terminal."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __call__(self, piece: bytes) -> None:
+        shown = printable(self._decoder.decode(piece)).encode() if sys.stderr.isatty() else piece
+        sys.stderr.buffer.write(shown)
+        sys.stderr.flush()
+
+
+def _files(error: OSError) -> Problem:
+    mend = "Let this user write there, or name another place with --home."
+    return Problem("The worker cannot use its files", str(error), mend)
+
+
 def _show_ended(number: int, removed: Path | None) -> None:
     from central_dispatch.cli import job_screen
+    from central_dispatch.worker_manager.enqueueing import record_run
 
     found = job_screen.find(number)
+    record_run(job_screen.dispatcher.actor(), found.pk, found.queue, found.state)
     finished = found.state == "finished"
     if finished and removed is not None:
         removed.unlink(missing_ok=True)

@@ -62,6 +62,12 @@ def enqueue_job(
     return job
 
 
+def record_run(by: Actor, job: int, queue: str, state: str) -> None:
+    """Put on record that a person ran a job in the foreground; it is made by the worker, which knows no accounts."""
+    with transaction.atomic():
+        audit.record(by, "job.run", f"job:{job}", title=queue, after={"queue": queue, "state": state})
+
+
 def known_kind(name: str) -> Kind | Refused:
     """Return the kind of that name, or say which there are."""
     found = find_kind(name)
