@@ -9,10 +9,14 @@ import os
 import time
 from pathlib import Path
 
+from central_dispatch.stores.gate_holder import find_gate_holder, let_stopped_holder_go_on
+
 #: A writer that has waited this long gives up, in seconds: something holds the gate that should not.
 PATIENCE_S = 20.0
 #: What one write transaction may take, in seconds; a longer one is reported by the backend.
 LIMIT_S = 0.050
+#: After so long, and again each time, a writer looks whether the holder was stopped in the midst of its transaction.
+_LOOK_S = 2.0
 _FIRST_PAUSE_S = 0.000_5
 _LONGEST_PAUSE_S = 0.005
 
@@ -35,8 +39,8 @@ class Gate:
     def __init__(self, path: Path, patience_s: float | None = None) -> None:
         """`path` is the lock file; it is created, empty, private, and stays. `patience_s`: None for `PATIENCE_S`."""
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(path, flags, 0o600)
+        self._path = path
+        self._descriptor = self._open()
         self._since: float | None = None
 
     @property
@@ -45,12 +49,21 @@ class Gate:
         return self._since is not None
 
     def enter(self) -> None:
-        """Wait for the turn; raise `GateClosed` when it does not come."""
-        give_up = time.monotonic() + self._patience_s
+        """Wait for the turn; raise `GateClosed` when it does not come, `OSError` where there is no directory any more.
+
+        A holder that was stopped with the gate in its hand is continued.
+        """
+        begun = time.monotonic()
+        next_look = begun + _LOOK_S
         pause = _FIRST_PAUSE_S
         while not self._try():
-            if time.monotonic() > give_up:
-                raise GateClosed(f"another writer holds the database for more than {self._patience_s:.0f} s")
+            now = time.monotonic()
+            if now > begun + self._patience_s:
+                who = find_gate_holder(self._descriptor) or "another writer"
+                raise GateClosed(f"{who} holds the database for more than {self._patience_s:.0f} s")
+            if now > next_look:
+                let_stopped_holder_go_on(self._descriptor)
+                next_look = now + _LOOK_S
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         self._since = time.monotonic()
@@ -74,4 +87,21 @@ class Gate:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        if self._is_at_its_path():
+            return True
+        # Somebody removed or replaced the file: a lock on what is gone keeps nobody out.
+        os.close(self._descriptor)
+        self._descriptor = self._open()
+        return False
+
+    def _is_at_its_path(self) -> bool:
+        try:
+            there = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 a third of the time, for each write
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self._descriptor)
+        return (there.st_ino, there.st_dev) == (mine.st_ino, mine.st_dev)
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self._path, flags, 0o600)

@@ -1,5 +1,6 @@
 """Connections to the database file: one per thread, every write behind the gate, every fault a `StoreDown`."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -36,14 +37,28 @@ class _Opened:
         try:
             for pragma in _PRAGMAS:
                 self.connection.execute(pragma)
+            self._path = path
+            self._file = _identity(path)
             self.gate = Gate(gate_path(path), PATIENCE_S)
         except BaseException:
             self.connection.close()
             raise
 
+    def is_at_its_path(self) -> bool:
+        """Say whether the file that is open is the one that lies there: a restored backup is another one."""
+        return _identity(self._path) == self._file
+
     def close(self) -> None:
         self.connection.close()
         self.gate.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 a third of the time, for each transaction
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 class Connections:
@@ -87,6 +102,10 @@ class Connections:
 
     def _mine(self) -> _Opened:
         opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is not None and not opened.is_at_its_path():
+            # Whoever works on would write into a file that nobody else sees.
+            self._forget()
+            opened = None
         if opened is None:
             opened = self._local.opened = _Opened(self._path)
             with self._lock:
