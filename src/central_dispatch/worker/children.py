@@ -285,16 +285,25 @@ def _end_adopted(mark: str) -> None:
     """End what came to us when the fork server died: this process is a subreaper, too."""
     for _ in range(_END_STEPS):
         by_parent = process_tree.snapshot()
-        mine = by_parent.get(os.getpid(), [])
-        for seen in mine:
-            # Only what carries our mark: a caller of this code may have children of its own.
-            if process_tree.environment(seen.pid).get(MARK) == mark:
-                process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)])
+        found = [_end_if_marked(seen, mark, by_parent) for seen in by_parent.get(os.getpid(), [])]
         while _reap_one():
             pass
-        if not any(process_tree.environment(seen.pid).get(MARK) == mark for seen in mine):
+        if not any(found):
             return
         time.sleep(0.005)
+
+
+def _end_if_marked(seen: process_tree.Seen, mark: str, by_parent: dict[int, list[process_tree.Seen]]) -> bool:
+    """End a process with our mark, and all below it; false where it surely is none of ours.
+
+    Only what carries our mark: a caller of this code may have children of its own.
+    """
+    if process_tree.environment(seen.pid).get(MARK) == mark:
+        process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)])
+        return True
+    # One that died just now has no environment any more, and what was below it comes to us only after this look.
+    now = process_tree.look_at(seen.pid)
+    return now is None or not now.lives
 
 
 def _reap_one() -> bool:
