@@ -43,7 +43,9 @@ def test_each_way_to_end_without_an_outcome_is_told_and_the_worker_goes_on(rig: 
         assert found["state"] == "in_error", how
         assert words in found["error"], how
         assert len(found["error"]) <= 4000, how
-        assert [attempt["outcome"] for attempt in rig.attempts(jobs[how])] in (["crashed"], ["failed"]), how
+        outcomes = [attempt["outcome"] for attempt in rig.attempts(jobs[how])]
+        # One that was claimed ahead and waited too long for its slot was given back first.
+        assert [outcome for outcome in outcomes if outcome != "released"] in (["crashed"], ["failed"]), how
     assert rig.job(after)["state"] == "finished"
 
 
