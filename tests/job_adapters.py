@@ -24,6 +24,7 @@ from central_dispatch.stores.server.session import Session, moment
 from central_dispatch.stores.sqlite import SqliteStore, acts
 from central_dispatch.stores.sqlite.times import from_text
 from servers.job_databases import DatabaseServer, shared_server
+from servers.rabbitmq import open_rabbit, shared_node, write_place
 
 #: The kinds that the suites use; any other queue has the plain defaults.
 KINDS: Mapping[str, Kind] = {
@@ -240,4 +241,25 @@ def _embedded(directory: Path) -> EmbeddedSite:
     return EmbeddedSite(directory / "bells")
 
 
-BROKERS: dict[str, Callable[[Path], EmbeddedSite]] = {"embedded": _embedded}
+@dataclass
+class RabbitSite:
+    """A virtual host of its own on the session's node."""
+
+    directory: Path
+
+    def __post_init__(self) -> None:
+        node = shared_node()
+        write_place(self.directory, node.place(node.fresh_virtual_host()))
+
+    def open(self) -> Broker:
+        """A further broker, as another process would have."""
+        return open_rabbit(self.directory)
+
+    @property
+    def expression(self) -> str:
+        """What opens the broker in another Python process, after `from job_adapters import *`."""
+        return f"open_rabbit(Path({str(self.directory)!r}))"
+
+
+BrokerSite = EmbeddedSite | RabbitSite
+BROKERS: dict[str, Callable[[Path], BrokerSite]] = {"embedded": _embedded, "rabbitmq": RabbitSite}
