@@ -146,7 +146,8 @@ class Consumer:
             try:
                 await self._publisher.set_aside(self.queue, message.body, reason, message.content_type)
             except Refused:
-                break  # nobody lets us keep it, and it must not keep the bells back
+                # It cannot be kept, and is not ours to throw away: it stays, at the price of this queue's bells.
+                await asyncio.sleep(self._timing.refused_s)
             except LOST:
                 await asyncio.sleep(1.0)
             else:

@@ -5,8 +5,8 @@ administrator may want to change is the row's. Changing this file means: the que
 """
 
 import json
-from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import UTC
 from typing import Any
 
 from central_dispatch.jobs.ports import DeadLetter
@@ -20,6 +20,10 @@ MOST_COPIED_BYTES = 256 << 20
 #: What is kept of a foreign message, in bytes, and for how long in seconds.
 MOST_FOREIGN_BYTES = 256 * 1024
 FOREIGN_KEPT_S = 96 * 3600.0
+#: What the user has to be allowed: `rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ`. Kinds are words.
+_OURS = r"central_dispatch\.calls(\..+)?|[A-Za-z][A-Za-z0-9-]*(_failed)?"
+CONFIGURE_PATTERN = READ_PATTERN = f"^({_OURS})$"
+WRITE_PATTERN = f"^(amq\\.default|{_OURS})$"
 _MOST_BELL_BYTES = 1024
 _MOST_REASON_CHARACTERS = 4000
 
@@ -32,11 +36,6 @@ def bells_arguments(*, cluster: bool) -> dict[str, Any]:
 def failed_arguments(*, cluster: bool) -> dict[str, Any]:
     """Return the arguments of a kind's queue of dead letters' copies."""
     return {"x-queue-type": "quorum" if cluster else "classic", "x-max-length-bytes": MOST_COPIED_BYTES}
-
-
-def arguments_of(queue: str, kinds: Collection[str], *, cluster: bool) -> dict[str, Any]:
-    """Return the arguments of a queue by its name; `kinds` are the queues of bells."""
-    return bells_arguments(cluster=cluster) if queue in kinds else failed_arguments(cluster=cluster)
 
 
 def bell(queue: str) -> bytes:
@@ -94,13 +93,3 @@ def foreign_headers(queue: str, reason: str, body: bytes) -> dict[str, Any]:
     """Return the headers of the copy of a message that was no bell."""
     headers: dict[str, Any] = {"queue": queue, "reason": reason, "foreign": True}
     return headers | ({"bytes": len(body)} if len(body) > MOST_FOREIGN_BYTES else {})
-
-
-def kept_for_s(letter: DeadLetter, now: datetime) -> float:
-    """Return how long the copy is to lie there, in seconds; not positive: not at all."""
-    return (letter.expires_at - now).total_seconds()
-
-
-def first_of(mapping: Mapping[str, str]) -> str:
-    """Return the first value that says something."""
-    return next((text for text in mapping.values() if text), "")

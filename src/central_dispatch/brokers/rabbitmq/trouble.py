@@ -53,7 +53,8 @@ def connecting(error: BaseException, place: str, user: str, virtual_host: str) -
         case ssl.SSLError():
             return f"RabbitMQ at {place} cannot be trusted: {error.reason or error}"
     said = str(error)
-    if "vhost" in said or "virtual host" in said or isinstance(error, exceptions.ChannelAccessRefused):
+    # RabbitMQ closes the connection where it is to be opened for a virtual host, and the client calls that a bad frame.
+    if "Connection.OpenOk" in said or "vhost" in said:
         return f"RabbitMQ at {place} lets {user} not into the virtual host {virtual_host}: make it, and set_permissions"
     return f"RabbitMQ at {place} is away: {_short(error)}"
 
