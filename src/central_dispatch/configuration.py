@@ -21,6 +21,8 @@ _Port = Annotated[int, Field(ge=1, le=65535)]
 _Word = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:\-]+$")]
 
+_HostAndPort = Annotated[str, Field(max_length=261, pattern=r"^[A-Za-z0-9_.\-]+(:[0-9]{1,5})?$")]
+
 
 class BadConfiguration(HostError):
     """The file, or one that it names, cannot be used: `problem` says what to mend, with its field."""
@@ -72,7 +74,10 @@ class Database(_Section):
 
 
 class Broker(_Section):
-    """What carries bells. `tls`: the file of the authority that signed the server's certificate."""
+    """What carries bells. `tls`: the file of the authority that signed the server's certificate.
+
+    `further_hosts`: the other nodes of a cluster, each `host` or `host:port`; any one that answers will do.
+    """
 
     kind: Literal["embedded", "rabbitmq"] = "embedded"
     host: _Host = "127.0.0.1"
@@ -82,6 +87,7 @@ class Broker(_Section):
     password_file: Path | None = None
     tls: Path | None = None
     cluster: bool = False  # true: quorum queues
+    further_hosts: tuple[_HostAndPort, ...] = ()
 
     @property
     def at_port(self) -> int:
@@ -92,6 +98,12 @@ class Broker(_Section):
     def place(self) -> str:
         """Name the server for messages."""
         return f"{self.host}:{self.at_port}"
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each node."""
+        further = (address.partition(":") for address in self.further_hosts)
+        return ((self.host, self.at_port), *((host, int(port or self.at_port)) for host, _, port in further))
 
     @property
     def password(self) -> str:

@@ -50,6 +50,13 @@ def test_a_broker_has_its_protocols_port(home: Path) -> None:
     broker = read_configuration(home).broker
     assert (broker.place, broker.virtual_host, broker.tls) == ("mq.example.org:5671", "/", home / "ca.pem")
     assert not broker.cluster
+    assert broker.addresses == (("mq.example.org", 5671),)
+
+
+def test_a_cluster_of_brokers_has_the_addresses_of_its_nodes(home: Path) -> None:
+    section = '[broker]\nkind = "rabbitmq"\nhost = "mq1"\npassword_file = "/etc/mq"\ncluster = true\n'
+    write(home, section + 'further_hosts = ["mq2", "mq3:5673"]\n')
+    assert read_configuration(home).broker.addresses == (("mq1", 5672), ("mq2", 5672), ("mq3", 5673))
 
 
 @pytest.mark.parametrize(

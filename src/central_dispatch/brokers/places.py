@@ -1,10 +1,30 @@
-"""Where the broker's sockets lie, for every process that rings or listens."""
+"""Which broker this installation has, for every process that rings or listens."""
 
 from pathlib import Path
 
+from central_dispatch import configuration
 from central_dispatch.brokers.embedded import EmbeddedBroker
+from central_dispatch.jobs.ports import Broker
 
 
-def open_broker(home: Path) -> EmbeddedBroker:
-    """Return the broker below a home directory (`--home`). Opens nothing yet."""
+def open_broker(home: Path) -> Broker:
+    """Return the broker of a home directory (`--home`), as its `dispatcher.toml` says. Connects to nothing yet.
+
+    `BadConfiguration` where the file, or the password's, cannot be used.
+    """
+    found = configuration.read_configuration(home).broker
+    if found.kind == "rabbitmq":
+        return _rabbitmq(found)
     return EmbeddedBroker(home / "dispatcher" / "bells")
+
+
+def _rabbitmq(found: configuration.Broker) -> Broker:
+    # Only where it is wanted: the client takes a while to import, and is an extra.
+    from central_dispatch.brokers.rabbitmq.broker import RabbitBroker  # noqa: PLC0415 see above
+    from central_dispatch.brokers.rabbitmq.link import Place  # noqa: PLC0415 see above
+
+    place = Place(
+        addresses=found.addresses, virtual_host=found.virtual_host, user=found.user, password=found.password,
+        tls=found.tls, cluster=found.cluster,
+    )  # fmt: skip
+    return RabbitBroker(place)
