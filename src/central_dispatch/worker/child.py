@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from central_dispatch.jobs import lock as locks
 from central_dispatch.jobs.outcome import Crashed, Deferred
-from central_dispatch.worker import answers, frames, process_tree
+from central_dispatch.worker import answers, frames, process_tree, ringing
 from central_dispatch.worker.calling import LazyAttempt, call, last_line, print_traceback
 from central_dispatch.worker.messages import Rules
 from central_dispatch.worker.process_state import ProcessState
@@ -82,6 +82,7 @@ class Child:
         """Run jobs until the channel is closed or this process is used up."""
         signal.signal(signal.SIGTERM, self._terminated)
         self._state = ProcessState(os.getcwd())  # noqa: PTH109 the fork server's: the work directory
+        ringing.ring_through(lambda act, queues: self._say({act: queues}))
         while (order := self._next()) is not None:
             answer = self._run(order)
             self._jobs += 1

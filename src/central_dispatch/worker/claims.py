@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from central_dispatch.jobs.job import Claim
-from central_dispatch.jobs.ports import Parent, Store
+from central_dispatch.jobs.ports import Broker, Parent, Store
 from central_dispatch.worker.known_settings import KnownSettings
 
 
@@ -23,8 +23,11 @@ class Claimed:
 class Claims:
     """`hot` queues may have something due; `held` is claimed and not settled. `post` hands claims to the main loop."""
 
-    def __init__(self, store: Store, parent: Parent, settings: KnownSettings, post: Callable[[Any], None]) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, parent: Parent, settings: KnownSettings, post: Callable[[Any], None]
+    ) -> None:
         self._store = store
+        self._broker = broker
         self._parent = parent
         self._settings = settings
         self._post = post
@@ -35,6 +38,10 @@ class Claims:
         self.held: dict[int, Claim] = {}
         self.hot: set[str] = set(parent.queues)
         self.due = math.inf  # when the next row is due, monotonic
+        self._rung: set[str] = set()  # rung since one began to look there
+        self._looked: list[str] = []  # in this round
+        self._more: set[str] = set()  # likewise; these gave as many jobs as were asked for
+        self._rang_on = False  # since the slots were filled
 
     @property
     def slots(self) -> int:
@@ -61,6 +68,11 @@ class Claims:
         self._parent = parent
         self.hot = set(parent.queues)
 
+    def bell(self, queue: str) -> None:
+        """Note a bell; the broker hears of it when one has looked after it."""
+        self._rung.add(queue)
+        self.heat([queue])
+
     def heat(self, queues: Collection[str]) -> None:
         """Note that these queues may have something due."""
         self.hot.update(queue for queue in queues if queue in self._parent.queues)
@@ -78,9 +90,26 @@ class Claims:
         self._turn += 1
         order = [queues[(self._turn + index) % len(queues)] for index in range(len(queues))]
         hot = [queue for queue in order if queue in self.hot]
+        self._looked.clear()
+        self._more.clear()
         while hot and self.room > 0:
             share = math.ceil(self.room / len(hot))
             hot = [queue for queue in hot if self._claim_of(queue, share)]
+        self._tell_broker()
+
+    def _tell_broker(self) -> None:
+        """Ring on when the slots are full and more is there, once until they are not; acknowledge what was heard.
+
+        Ringing comes first: a broker that brings a bell to one parent must not bring this one back to us.
+        """
+        if self.room > 0:
+            self._rang_on = False
+        elif self._more and not self._rang_on:
+            self._rang_on = True
+            self._broker.ring(self._more)
+        for queue in self._looked:
+            if queue not in self._rung:  # it rang while we looked: that bell wants another look
+                self._broker.looked(queue)
 
     @property
     def is_quiet(self) -> bool:
@@ -94,6 +123,7 @@ class Claims:
             return False
         # First forgotten, then asked: a bell that rings meanwhile is not lost.
         self.hot.discard(queue)
+        self._rung.discard(queue)
         try:
             self._settings.read(queue)
             claims = self._store.claim(queue, self._parent.id, limit, datetime.now(UTC))
@@ -104,7 +134,10 @@ class Claims:
             self.free(-len(claims))
             self.hold(claims)
             self._post(Claimed(claims))
+        self._looked.append(queue)
         if len(claims) == limit:
             self.hot.add(queue)
+            self._more.add(queue)
             return True
+        self._more.discard(queue)
         return False

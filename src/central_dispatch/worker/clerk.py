@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from central_dispatch.jobs.job import Claim, Progress
 from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
@@ -56,7 +56,7 @@ class Clerk:
         self._schedules = Schedules(store, broker)
         self._wake = threading.Event()
         self._settings = KnownSettings(store, timing.settings_s)
-        self._claims = Claims(store, parent, self._settings, post)
+        self._claims = Claims(store, broker, parent, self._settings, post)
         self._following = Following(store, broker, parent, self._claims, post, self.bell, known)
         self._locks = LockRequests(store, self._answer, timing.lock_wait_s)
         self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
@@ -79,10 +79,14 @@ class Clerk:
 
     def bell(self, queue: str) -> None:
         """Rows of this queue may be due, or one of its running jobs is to be interrupted."""
-        self._claims.heat([queue])
+        self._claims.bell(queue)
         if self._claims.held:
             self._next_interrupts = min(self._next_interrupts, self._earliest_interrupts)
         self._wake.set()
+
+    def pass_on(self, act: Literal["ring", "call"], queues: list[str]) -> None:
+        """Ring, or call all parents, for job code that enqueued or interrupted something."""
+        (self._broker.ring if act == "ring" else self._broker.call)(queues)
 
     def ended(self, ended: Ended) -> None:
         """Settle an execution, and claim another job for its slot."""

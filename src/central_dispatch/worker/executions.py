@@ -150,6 +150,10 @@ class Executions:
                 child.leaving = child.leaving or recycle
                 if running and (running.claim.job, running.claim.fence) == (job, fence):
                     self._finish(running, answers.from_json(answer), "")
+            case {"ring": list(queues)}:
+                self._clerk.pass_on("ring", [queue for queue in map(str, queues) if queue in self._rules.kinds])
+            case {"call": list(queues)}:
+                self._clerk.pass_on("call", [queue for queue in map(str, queues) if queue in self._rules.kinds])
             case {"percent": int() | float() as percent, "words": str(words)} if running:
                 progress = Progress(float(percent), storable(shown_text(words, self._secrets(running)), MAX_WORDS))
                 self._clerk.report(running.claim, progress)

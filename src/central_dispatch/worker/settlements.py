@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from central_dispatch.jobs.job import Claim
 from central_dispatch.jobs.outcome import Crashed, Outcome, Released
-from central_dispatch.jobs.ports import Broker, Settled, Store, StoreDown
+from central_dispatch.jobs.ports import Broker, DeadLetter, Settled, Store, StoreDown
 from central_dispatch.jobs.settling import settle
 from central_dispatch.worker import answers
 from central_dispatch.worker.claims import Claims
@@ -87,6 +87,7 @@ class Settlements:
         for one, is_kept in zip(settled, kept, strict=True):
             self._claims.held.pop(one.claim.job, None)
             tell(one, is_kept=is_kept)
+        self._broker.bury([letter(one) for one, is_kept in zip(settled, kept, strict=True) if is_kept and is_dead(one)])
         self._claims.free(len(batch))
         self._ring_after(settled)
         return settled
@@ -125,6 +126,18 @@ class Settlements:
         if rung:
             self._claims.heat(rung)
             self._broker.ring(rung)
+
+
+def is_dead(settled: Settled) -> bool:
+    """Say whether a job ended in error."""
+    return settled.settlement.state == "in_error" and settled.settlement.expires_at is not None
+
+
+def letter(settled: Settled) -> DeadLetter:
+    """Return the copy of a dead letter for the broker's operators."""
+    claim, settlement = settled.claim, settled.settlement
+    expires_at = settlement.expires_at or settled.ended_at
+    return DeadLetter(claim.job, claim.kind, claim.payload, settlement.error, settlement.attempts, expires_at)
 
 
 def tell(settled: Settled, *, is_kept: bool) -> None:

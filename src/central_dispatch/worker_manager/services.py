@@ -18,7 +18,7 @@ from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.stores.sqlite import acts
-from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.bells import call_after_commit, ring_after_commit
 from central_dispatch.worker_manager.enqueueing import known_kind
 from central_dispatch.worker_manager.models import Job
 from central_dispatch.worker_manager.tables import QUEUES, in_transaction, reading
@@ -40,7 +40,7 @@ def interrupt(by: Actor, job: int, why: str = "") -> Literal["interrupted", "ask
             return conflict("The job has ended already")
         _on_record(by, "job.interrupt", job, {"why": why, "how": ended})
         if ended == "asked":
-            ring_after_commit([Job.objects.values_list("queue", flat=True).get(pk=job)])
+            call_after_commit([Job.objects.values_list("queue", flat=True).get(pk=job)])
     return ended
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from central_dispatch.jobs.job import Claim, NewJob
-from central_dispatch.jobs.outcome import Done
-from central_dispatch.jobs.ports import Parent, Settled, StoreDown
+from central_dispatch.jobs.outcome import Done, Failed
+from central_dispatch.jobs.ports import DeadLetter, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.worker.clerk import Claimed, Clerk, Ended
@@ -68,10 +68,26 @@ class FailingStoreDouble:
         raise NotImplementedError
 
 
-class SilentBroker:
-    def ring(self, queues: Collection[str]) -> None: ...
-    def listen(self, queues: Collection[str], heard: Callable[[str], None]) -> None: ...
-    def close(self) -> None: ...
+class BrokerDouble:
+    """Takes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def ring(self, queues: Collection[str]) -> None:
+        self.told.append(("ring", sorted(queues)))
+
+    def call(self, queues: Collection[str]) -> None:
+        self.told.append(("call", sorted(queues)))
+
+    def looked(self, queue: str) -> None:
+        self.told.append(("looked", queue))
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None:
+        self.told += [("buried", letter) for letter in letters]
+
+    def of(self, act: str) -> list[Any]:
+        return [what for done, what in self.told if done == act]
 
 
 def _until(look: Callable[[], object]) -> None:
@@ -81,7 +97,7 @@ def _until(look: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def _clerk(store: FailingStoreDouble, slots: int) -> tuple[Clerk, list[Claim]]:
+def _clerk(store: FailingStoreDouble, slots: int, broker: BrokerDouble | None = None) -> tuple[Clerk, list[Claim]]:
     claims: list[Claim] = []
 
     def post(event: Any) -> None:
@@ -89,7 +105,7 @@ def _clerk(store: FailingStoreDouble, slots: int) -> tuple[Clerk, list[Claim]]:
             claims.extend(event.claims)
 
     parent = Parent("p" * 32, "host", 1, ("q",), slots)
-    clerk = Clerk(store, SilentBroker(), parent, QUICK, post)  # type: ignore[arg-type]  # the double has what is called
+    clerk = Clerk(store, broker or BrokerDouble(), parent, QUICK, post)  # type: ignore[arg-type]  # the double has what is called
     clerk.start()
     return clerk, claims
 
@@ -157,3 +173,25 @@ def test_nothing_is_claimed_once_it_drains() -> None:
     clerk.ended(_ended(claims[0]))
     assert clerk.finish(5)
     assert len(store.waiting) == 2
+
+
+def test_a_copy_of_each_job_that_ends_in_error_is_left_with_the_broker() -> None:
+    store, broker = FailingStoreDouble(3), BrokerDouble()
+    clerk, claims = _clerk(store, 3, broker)
+    _until(lambda: len(claims) == 3)
+    outcomes = [Done(), Failed("later"), Failed("no such host", retryable=False)]
+    for claim, outcome in zip(claims, outcomes, strict=True):
+        clerk.ended(Ended(claim, outcome, 1, NOW, NOW))
+    assert clerk.finish(5)
+    [letter] = broker.of("buried")
+    assert (letter.job, letter.queue, letter.error, letter.attempts) == (3, "q", "no such host", 1)
+    assert letter.expires_at == next(one.settlement.expires_at for one in store.settled if one.claim.job == 3)
+
+
+def test_what_job_code_rings_is_passed_on() -> None:
+    broker = BrokerDouble()
+    clerk, _ = _clerk(FailingStoreDouble(0), 1, broker)
+    clerk.pass_on("ring", ["a", "b"])
+    clerk.pass_on("call", ["c"])
+    assert clerk.finish(5)
+    assert (broker.of("ring"), broker.of("call")) == ([["a", "b"]], [["c"]])

@@ -15,6 +15,7 @@ from central_dispatch.jobs.ports import Parent
 from central_dispatch.portal.audit.models import AuditEntry
 from central_dispatch.stores.places import open_store
 from central_dispatch.stores.sqlite import SqliteStore
+from central_dispatch.worker import ringing
 from central_dispatch.worker_manager import bells, enqueueing, queries, services
 from central_dispatch.worker_manager.models import Job
 
@@ -39,6 +40,9 @@ class Bells:
 
     def ring(self, queues: tuple[str, ...]) -> None:
         self.rung += queues
+
+    def call(self, queues: tuple[str, ...]) -> None:
+        self.rung += [f"all of {queue}" for queue in queues]
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +85,20 @@ def test_a_job_exists_and_its_bell_rings_only_once_the_callers_transaction_is_co
     assert found is not None
     assert (found.payload, found.state, found.enqueued_by) == ({"path": "ä"}, "waiting", "test")
     assert {"jobs", "queues"} <= set(Change.objects.values_list("topic", flat=True))
+
+
+def test_job_code_rings_through_its_parent_after_its_own_commit(
+    rung: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child speaks to no broker."""
+    told: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(ringing, "_parent", [lambda act, queues: told.append((act, queues))])
+    with transaction.atomic():
+        enqueueing.enqueue([NewJob(kind=QUEUE, payload={})])
+        bells.call_after_commit([QUEUE])
+        assert told == []
+    assert told == [("ring", [QUEUE]), ("call", [QUEUE])]
+    assert rung == []
 
 
 def test_a_job_of_a_transaction_that_is_undone_never_was(rung: list[str]) -> None:
@@ -159,7 +177,7 @@ def test_interrupting_a_running_job_asks_its_worker(store: SqliteStore, rung: li
     (claim,) = store.claim(QUEUE, WORKER.id, 1, now())
     rung.clear()
     assert services.interrupt(OPERATOR, job) == "asked"
-    assert rung == [QUEUE]
+    assert rung == [f"all of {QUEUE}"], "whichever worker it is"
     assert state(job) == "running"
     assert store.interruptions([(claim.job, claim.fence)]) == [(job, "operator")]
 
