@@ -108,14 +108,17 @@ def test_a_listener_hears_what_it_rings_itself(open_broker: Callable[[], Broker]
 def test_who_listens_again_hears_the_new_queues_and_leaves_the_old_ones_to_others(
     open_broker: Callable[[], Broker],
 ) -> None:
-    heard, other, ringer, broker = Heard(), Heard(), open_broker(), open_broker()
-    broker.listen(["ftp"], lambda name: heard(f"before: {name}"))
-    broker.listen(["mail"], heard)
-    open_broker().listen(["ftp"], other)
-    ringer.ring(["ftp"])
-    assert other.next() == "ftp"
-    ringer.ring(["mail"])
+    broker, ringer = open_broker(), open_broker()
+    before, heard = listening(broker, "ftp", "end"), Heard(broker)
+    broker.listen(["mail", "end"], heard)
+    other = listening(open_broker(), "ftp", "over")
+    ringer.ring(["mail", "ftp"])
     assert heard.next() == "mail"
+    assert other.next() == "ftp"
+    ringer.ring(["end", "over"])
+    assert heard.until("end") == []
+    assert other.until("over") == []
+    assert before.bells.empty()
 
 
 def test_ringing_where_nobody_listens_is_no_error(open_broker: Callable[[], Broker]) -> None:

@@ -21,7 +21,7 @@ _START_S = 10.0
 
 
 class RabbitBroker:
-    """Rings and listens. Thread-safe; one `listen`. Connects when it is first used, and again whenever it must."""
+    """Rings and listens. Thread-safe. Connects when it is first used, and again whenever it must."""
 
     def __init__(self, place: Place, timing: Timing | None = None) -> None:
         self._place = place
@@ -52,14 +52,18 @@ class RabbitBroker:
         """Call `heard(queue)` from a thread of our own for each bell and call, until `close`.
 
         Returns when bells are heard, or when there is no RabbitMQ for now: they are heard as soon as it is there.
+        Called again, it listens to these queues instead, and returns at once.
         """
         with self._lock:
-            if self._closed or self._listener is not None:
-                raise RuntimeError("this broker listens already, or is closed")
-            hearing = self._hearing = _Hearing(heard)
+            if self._closed:
+                raise RuntimeError("this broker is closed")
+            is_first = self._hearing is None
+            hearing = self._hearing = self._hearing or _Hearing()
+            hearing.heard = heard
             loop = self._started()
             listener = self._listener = loop.listen(self._place, tuple(dict.fromkeys(queues)), hearing.hear)
-        loop.wait_until_tried(listener, self._timing.listen_s)
+        if is_first:
+            loop.wait_until_tried(listener, self._timing.listen_s)
 
     def looked(self, queue: str) -> None:
         """Acknowledge the bell of that queue which the parent has heard. Never blocks and never raises."""
@@ -107,7 +111,7 @@ class _Loop:
         self._place = place
         self._timing = timing
         self._troubles = troubles
-        self._listener: Listener | None = None
+        self._listening: asyncio.Future[None] | None = None
         self._rung: dict[str, None] = {}
         self._rung_lock = threading.Lock()
         self._started = threading.Event()
@@ -133,13 +137,13 @@ class _Loop:
             self.post(partial(self._publisher.bury, letter))
 
     def listen(self, place: Place, queues: tuple[str, ...], hear: "Callable[[Consumer | None, str], None]") -> Listener:
-        """Begin to listen; returns at once."""
+        """Begin to listen, in place of what was listened to before; returns at once."""
 
         async def make() -> Listener:
             return Listener(place, self._timing, self._troubles, self._publisher, queues, hear)
 
         listener = asyncio.run_coroutine_threadsafe(make(), self._asyncio).result(_START_S)
-        self.post(lambda: self._keep(listener.link.run()))
+        self.post(lambda: self._listen(listener))
         return listener
 
     def wait_until_tried(self, listener: Listener, within_s: float) -> None:
@@ -182,9 +186,15 @@ class _Loop:
         await asyncio.sleep(0)
         await self._publisher.flush(self._timing.close_s)
         self._publisher.close()
-        for task in self._kept:
-            task.cancel()
-        await asyncio.wait(self._kept, timeout=2 * self._timing.close_s)
+        if kept := set(self._kept):
+            for task in kept:
+                task.cancel()
+            await asyncio.wait(kept, timeout=2 * self._timing.close_s)
+
+    def _listen(self, listener: Listener) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        self._listening = self._keep(listener.link.run())
 
     def _ring(self) -> None:
         with self._rung_lock:
@@ -192,8 +202,11 @@ class _Loop:
         for queue in rung:
             self._publisher.ring(queue)
 
-    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._kept.add(asyncio.ensure_future(coroutine))
+    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        kept = asyncio.ensure_future(coroutine)
+        self._kept.add(kept)
+        kept.add_done_callback(self._kept.discard)
+        return kept
 
 
 def _pass_over(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -204,8 +217,8 @@ def _pass_over(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
 class _Hearing:
     """Tells the parent what was heard, each queue once, in a thread that may be kept waiting."""
 
-    def __init__(self, heard: Callable[[str], None]) -> None:
-        self._heard = heard
+    def __init__(self) -> None:
+        self.heard: Callable[[str], None] = lambda _queue: None
         self._waiting: dict[str, Consumer | None] = {}
         self._news = threading.Condition()
         self._over = False
@@ -244,6 +257,6 @@ class _Hearing:
 
     def _tell(self, queue: str) -> None:
         try:
-            self._heard(queue)
+            self.heard(queue)
         except Exception:  # noqa: BLE001 a listener's fault must not end the bells of the others
             _log.exception("a bell of %s was not taken up; the parent looks by itself within a second", queue)
