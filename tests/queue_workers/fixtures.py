@@ -9,8 +9,9 @@ from queue_workers.rig import Rig
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A rig on the stores and brokers that the test's own parameter names; SQLite and the embedded one otherwise."""
+    made = Rig(tmp_path, *getattr(request, "param", ()))
     try:
         yield made
     finally:

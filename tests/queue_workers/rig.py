@@ -1,7 +1,7 @@
 """A directory with a real store and a real broker, and queue workers on it.
 
-`Rig(directory, store="postgresql")` has its tables on a server that all tests share; the directory's dispatcher.toml
-says so to the workers, as a dispatcher's does.
+`Rig(directory, "postgresql", "rabbitmq")` has its tables on a server that all tests share, and a virtual host on such
+a node; the directory's dispatcher.toml says so to the workers, as a dispatcher's does.
 """
 
 import json
@@ -17,9 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from central_dispatch.brokers import places as brokers
 from central_dispatch.brokers.embedded import EmbeddedBroker
 from central_dispatch.configuration import configuration_path, read_configuration
 from central_dispatch.jobs.job import NewJob
+from central_dispatch.jobs.ports import Broker
 from central_dispatch.stores.places import driver_of
 from central_dispatch.stores.server import ServerStore
 from central_dispatch.stores.server import acts as acts_on_servers
@@ -29,6 +31,7 @@ from central_dispatch.worker import process_tree
 from central_dispatch.worker.leftovers import MARK
 from queue_workers.handlers import KINDS
 from servers.job_databases import shared_server
+from servers.rabbitmq import Node, shared_node
 
 T = TypeVar("T")
 TESTS = Path(__file__).parents[1]
@@ -43,7 +46,10 @@ def open_store(directory: Path) -> SqliteStore | ServerStore:
     return ServerStore(driver_of(database.engine), database, KINDS)
 
 
-def open_broker(directory: Path) -> EmbeddedBroker:
+def open_broker(directory: Path) -> Broker:
+    """What the directory's dispatcher.toml names; without one a directory of bells in it."""
+    if read_configuration(directory).broker.kind == "rabbitmq":
+        return brokers.open_broker(directory)
     return EmbeddedBroker(directory / "bells")
 
 
@@ -85,8 +91,10 @@ class Rig:
     #: What workers find in their environment, and what they load before the first fork.
     environment: dict[str, str] = field(default_factory=dict)
     prepare: tuple[str, ...] = ()
+    node: Node | None = None  # of RabbitMQ; None: the one that all tests share
 
     def __post_init__(self) -> None:
+        sections = []
         if self.store_name == "sqlite":
             (self.directory / "dispatch.sqlite3").touch()
         else:
@@ -94,7 +102,12 @@ class Rig:
 
             self._database = taken_database(self.store_name)
             server = shared_server(self.store_name)
-            write_configuration(self.directory, server.toml(self._database))
+            sections.append(server.toml(self._database))
+        if self.broker_name == "rabbitmq":
+            node = self.node or shared_node()
+            sections.append(node.toml(self.directory, node.fresh_virtual_host()))
+        if sections:
+            write_configuration(self.directory, *sections)
         self.store = open_store(self.directory)
         self.make_tables()
         self.broker = open_broker(self.directory)
@@ -147,7 +160,7 @@ class Rig:
             self.store._connections.write(
                 lambda session: acts_on_servers.interrupt(session, job, by, "", datetime.now(UTC))
             )
-        self.broker.ring(KINDS)
+        self.broker.call(KINDS)
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """The rows of a statement with `?`; times as text, on every store."""

@@ -162,6 +162,16 @@ class Node:
             cluster=cluster,
         )  # fmt: skip
 
+    def toml(self, directory: Path, virtual_host: str = "/") -> str:
+        """Return the section of a dispatcher.toml that names it; its password goes into a file in that directory."""
+        path = directory / "broker-password"
+        path.touch(mode=0o600)
+        path.write_text(self.password, encoding="utf-8")
+        return (
+            f'[broker]\nkind = "rabbitmq"\nport = {self.port}\nvirtual_host = "{virtual_host}"\n'
+            f'user = "{self.user}"\npassword_file = "{path}"\n'
+        )
+
     def _until_serving(self) -> None:
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
