@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from central_dispatch.jobs.job import Claim
+from central_dispatch.jobs.masking import shown_payload
 from central_dispatch.jobs.outcome import Crashed, Outcome, Released
 from central_dispatch.jobs.ports import Broker, DeadLetter, Settled, Store, StoreDown
 from central_dispatch.jobs.settling import settle
@@ -134,10 +135,11 @@ def is_dead(settled: Settled) -> bool:
 
 
 def letter(settled: Settled) -> DeadLetter:
-    """Return the copy of a dead letter for the broker's operators."""
+    """Return the copy of a dead letter for the broker's operators, its secrets hidden: others read there, too."""
     claim, settlement = settled.claim, settled.settlement
+    payload = shown_payload(claim.kind, claim.payload)
     expires_at = settlement.expires_at or settled.ended_at
-    return DeadLetter(claim.job, claim.kind, claim.payload, settlement.error, settlement.attempts, expires_at)
+    return DeadLetter(claim.job, claim.kind, payload, settlement.error, settlement.attempts, expires_at)
 
 
 def tell(settled: Settled, *, is_kept: bool) -> None:

@@ -35,7 +35,16 @@ class FailingStoreDouble:
         self._answer()
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return [
-            Claim(job=job, kind=queue, payload={}, payload_version=1, fence=1, attempts=0, deferrals=0, priority=5)
+            Claim(
+                job=job,
+                kind=queue,
+                payload={"password": "hunter22"},
+                payload_version=1,
+                fence=1,
+                attempts=0,
+                deferrals=0,
+                priority=5,
+            )
             for job in taken
         ]
 
@@ -185,6 +194,7 @@ def test_a_copy_of_each_job_that_ends_in_error_is_left_with_the_broker() -> None
     assert clerk.finish(5)
     [letter] = broker.of("buried")
     assert (letter.job, letter.queue, letter.error, letter.attempts) == (3, "q", "no such host", 1)
+    assert "hunter22" not in str(letter)
     assert letter.expires_at == next(one.settlement.expires_at for one in store.settled if one.claim.job == 3)
 
 
