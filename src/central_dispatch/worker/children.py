@@ -298,12 +298,12 @@ def _end_if_marked(seen: process_tree.Seen, mark: str, by_parent: dict[int, list
 
     Only what carries our mark: a caller of this code may have children of its own.
     """
-    if process_tree.environment(seen.pid).get(MARK) == mark:
+    environment = process_tree.environment(seen.pid)
+    if environment.get(MARK) == mark:
         process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)])
         return True
-    # One that died just now has no environment any more, and what was below it comes to us only after this look.
-    now = process_tree.look_at(seen.pid)
-    return now is None or not now.lives
+    # One that is about to end has no environment any more, and what is below it comes to us only when it has ended.
+    return not environment
 
 
 def _reap_one() -> bool:

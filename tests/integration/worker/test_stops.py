@@ -33,6 +33,7 @@ def test_an_interrupt_ends_a_tree_that_ignores_sigterm_and_spares_its_neighbour(
 
 
 def test_a_handler_that_heeds_the_wish_ends_as_interrupted_without_being_killed(rig: Rig) -> None:
+    rig.store.change_settings("patient", {"grace_s": 3600})  # no signal comes before it has seen the wish
     rig.start("patient")
     [job] = rig.enqueue("patient", seconds=60)
     rig.until_running([job])
@@ -41,6 +42,7 @@ def test_a_handler_that_heeds_the_wish_ends_as_interrupted_without_being_killed(
 
 
 def test_work_that_gets_done_in_the_grace_time_is_finished_not_interrupted(rig: Rig) -> None:
+    rig.store.change_settings("finishing", {"grace_s": 3600})  # likewise
     rig.start("finishing")
     [job] = rig.enqueue("finishing")
     rig.until_running([job])
