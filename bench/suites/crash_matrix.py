@@ -45,6 +45,8 @@ from servers.scripted_dispatcher import Dispatcher, over_https
 
 CONDITIONS = ("well", "apache_broken", "mariadb_stopped", "dispatcher_away")
 PATIENCE_S = 90.0
+#: Apache's first process has done what it was told when it used no processor for so long, in seconds.
+SETTLED_S = 0.3
 
 
 @dataclass
@@ -138,10 +140,24 @@ class Matrix:
         self.restart(condition)
         self.judge(condition, at, name, spec)
 
+    def let_apache_settle(self) -> None:
+        """Wait until Apache has read what the dead worker's last reload told it to read.
+
+        A server that finds a broken tree in the midst of a reload ends: true of any Apache, and not what is asked here.
+        """
+        pid = Path(self.box.layout.pid_file).read_text(encoding="ascii").strip()
+        spent, since = "", time.monotonic()
+        while time.monotonic() - since < SETTLED_S:
+            now = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+            if (seen := " ".join(now)) != spent:
+                spent, since = seen, time.monotonic()
+            time.sleep(0.02)
+
     def restart(self, condition: str) -> None:
         """Have a new host worker process recover, with something broken."""
         broken = self.box.directory / "apache" / "sites-enabled" / "zz-broken.conf"
         if condition == "apache_broken":
+            self.let_apache_settle()
             broken.write_text("NoSuchDirective on\n")
         if condition == "mariadb_stopped":
             self.box.mariadb.stop()
