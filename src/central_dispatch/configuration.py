@@ -1,4 +1,4 @@
-"""`HOME/dispatcher.toml`: which database and which broker. No file: SQLite and the embedded broker.
+"""`HOME/dispatcher.toml`: which database, which broker, who else vouches for people. No file: SQLite, embedded.
 
 Read by every process that opens a store or a broker. Whoever may write the file may read the database: it counts
 only if nobody but its owner can have written it. Passwords are in files of their own, which others cannot read.
@@ -9,6 +9,7 @@ import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -17,8 +18,18 @@ from central_dispatch.provisioning.problem import HostError, Problem
 
 FILE = "dispatcher.toml"
 _LIMIT = 1 << 16
+_PATHS = {"socket", "password_file", "client_secret_file", "tls"}
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Word = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_RoleWord = Literal[
+    "administrator",
+    "operator",
+    "instance_upgrades",
+    "instance_cache",
+    "library_manager",
+    "worker_manager",
+    "viewer",
+]
 _Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:\-]+$")]
 
 _HostAndPort = Annotated[str, Field(max_length=261, pattern=r"^[A-Za-z0-9_.\-]+(:[0-9]{1,5})?$")]
@@ -120,11 +131,49 @@ class Broker(_Section):
         return self
 
 
+class Oidc(_Section):
+    """A provider by which people log in (OpenID Connect). Nobody gets in who is neither mapped nor linked.
+
+    `roles`: what each value of the claim `roles_claim` gives; who has none of them stays out. Without it, only
+    accounts that their owners linked to the provider log in by it. `tls`: the file of the authority that signed the
+    provider's certificate, where the system does not know it.
+    """
+
+    issuer: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=500)]
+    client_id: _Word
+    client_secret_file: Path
+    title: Annotated[str, Field(min_length=1, max_length=60)] = "single sign-on"
+    scopes: tuple[_Word, ...] = ("openid", "profile", "email")
+    username_claim: _Word = "preferred_username"
+    roles_claim: _Word = "groups"
+    roles: dict[str, tuple[_RoleWord, ...]] = Field(default={}, max_length=200)
+    tls: Path | None = None
+
+    @property
+    def client_secret(self) -> str:
+        """The secret as its file has it now; `BadConfiguration` where it cannot be read."""
+        return read_secret(self.client_secret_file, "login.oidc.client_secret_file")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        host = urlsplit(self.issuer).hostname
+        if self.issuer.startswith("http:") and host not in {"localhost", "127.0.0.1", "::1"}:
+            raise _fault("issuer", "it is not reached over TLS", "write https://")
+        return self
+
+
+class Login(_Section):
+    """How people log in, beside their passwords."""
+
+    oidc: Oidc | None = None
+
+
 class Configuration(_Section):
     """All of the file."""
 
     database: Database = Database()
     broker: Broker = Broker()
+    login: Login = Login()
 
 
 def configuration_path(home: Path) -> Path:
@@ -183,16 +232,15 @@ def _read_owned(path: Path, field: str, *, private: bool) -> bytes | None:
 
 
 def _with_whole_paths(value: dict[str, Any], directory: Path) -> dict[str, Any]:
-    whole = {}
-    for section, entries in value.items():
-        whole[section] = entries
-        if isinstance(entries, dict):
-            paths = {
-                name: str(directory / entries[name])
-                for name in ("socket", "password_file", "tls")
-                if isinstance(entries.get(name), str) and entries[name]
-            }
-            whole[section] = entries | paths
+    """Return the sections, at any depth, with their paths taken from the file's own directory."""
+    whole: dict[str, Any] = {}
+    for name, entry in value.items():
+        if isinstance(entry, dict):
+            whole[name] = _with_whole_paths(entry, directory)
+        elif name in _PATHS and isinstance(entry, str) and entry:
+            whole[name] = str(directory / entry)
+        else:
+            whole[name] = entry
     return whole
 
 

@@ -1,5 +1,6 @@
 """Fixtures; a folder's conftest imports those that it needs."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def browser() -> Callable[[User | None], Client]:
         client = Client(enforce_csrf_checks=csrf, headers={"host": "localhost"}, raise_request_exception=False)
         if user is not None:
             client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+            session = client.session
+            session["confirmed"] = time.time()  # as after a login by password
+            session.save()
         return client
 
     return make

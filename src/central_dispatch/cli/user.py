@@ -112,6 +112,30 @@ def _set_active(username: str, *, active: bool) -> None:
     screen.say(to_json(changed), f"{changed.username} {'may log in' if active else 'is kept out'} now.")
 
 
+@user.command("reset-second-factor")
+@screen.command
+@click.argument("username")
+def reset_second_factor(username: str) -> None:
+    """Take a person's second factor away, for a lost telephone; their sessions end."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.portal.accounts import second_factor
+
+    changed = dispatcher.granted(second_factor.remove(dispatcher.actor(), username))
+    screen.say(to_json(changed), f"{changed.username} logs in with the password alone now.")
+
+
+@user.command("sign-out")
+@screen.command
+@click.argument("username")
+def sign_out(username: str) -> None:
+    """End all sessions of a person."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.portal.accounts import sessions
+
+    ended = dispatcher.granted(sessions.end(dispatcher.actor(), dispatcher.find_user(username)))
+    screen.say({"username": username, "ended": ended}, f"{ended} sessions of {username} have ended.")
+
+
 @user.command("remove")
 @screen.command
 @click.argument("username")

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
 
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import ACTS, may
+from central_dispatch.portal.accounts.arrival import is_fresh, is_unfinished
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.sessions import note_use
 
@@ -17,16 +20,17 @@ PUBLIC, OWN = "public", "own"
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
-def requires(access: str) -> Callable[[View], View]:
+def requires(access: str, *, fresh: bool = False, early: bool = False) -> Callable[[View], View]:
     """Declare the act of a view (a row of `fleet.permissions.ACTS`), `public`, or `own`. The outermost decorator.
 
+    `fresh`: only for who showed lately who they are; `early`: also for who has yet to set up a second factor.
     The services ask again, with the thing that is acted on. `KeyError` for an act that is not in the table.
     """
     if access not in {PUBLIC, OWN}:
         ACTS[access]
 
     def mark(view: View) -> View:
-        view.access = access  # type: ignore[attr-defined] # the middleware reads it
+        view.access, view.fresh, view.early = access, fresh, early  # type: ignore[attr-defined] # the middleware reads it
         return view
 
     return mark
@@ -70,7 +74,30 @@ class AccessMiddleware:
         note_use(request)
         if not may(actor_of(request), access):
             raise PermissionDenied(f"this needs a role that permits “{access}”")
-        return None
+        return _detour(request, request.user, view)
+
+
+def _detour(request: HttpRequest, user: User, view: Callable[..., Any]) -> HttpResponseBase | None:
+    """Return the way to what has to be done first; None: nothing has."""
+    if not getattr(view, "early", False) and is_unfinished(request, user):
+        return _to_page(request, reverse("second-factor"))
+    if getattr(view, "fresh", False) and not is_fresh(request):
+        # What was sent is not kept: a form that waited for so long is sent again by who looks at it.
+        back = request.get_full_path() if request.method in {"GET", "HEAD"} else _form_page(request)
+        return _to_page(request, f"{reverse('confirm')}?{urlencode({'next': back})}")
+    return None
+
+
+def _form_page(request: HttpRequest) -> str:
+    """Return the page from which a form was sent, as a path of ours."""
+    page = urlsplit(request.headers.get("Referer", ""))
+    return page.path if page.netloc == request.get_host() and page.path.startswith("/") else "/"
+
+
+def _to_page(request: HttpRequest, address: str) -> HttpResponseBase:
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(status=401, headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)
 
 
 def _to_login(request: HttpRequest) -> HttpResponseBase:

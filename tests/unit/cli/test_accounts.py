@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from django.test import Client
+from django.utils import timezone
 
 from central_dispatch import cli
 from central_dispatch.cli import exit_codes, main
@@ -12,7 +14,7 @@ from central_dispatch.cli.user import ROLES
 from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.home import dispatcher_directory, write_private
 from central_dispatch.fleet.permissions import may
-from central_dispatch.portal.accounts.models import ApiToken, User
+from central_dispatch.portal.accounts.models import ApiToken, SecondFactor, User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.audit.models import AuditEntry
 
@@ -118,6 +120,19 @@ def test_a_person_is_kept_out_and_let_in_again() -> None:
     assert actor_by_token(token, "192.0.2.1") is None
     assert answered("user", "activate", "ada")["active"] is True
     assert actor_by_token(token, "192.0.2.1") is not None
+
+
+def test_a_second_factor_is_reset_and_sessions_are_ended_from_the_command_line() -> None:
+    answered("user", "add", "ada")
+    ada = User.objects.get(username="ada")
+    SecondFactor.objects.create(user=ada, sealed_secret="x", confirmed_at=timezone.now())
+    for command, expected in (("reset-second-factor", {}), ("sign-out", {"ended": 1})):
+        browser = Client(headers={"host": "localhost"})
+        browser.force_login(ada, backend="django.contrib.auth.backends.ModelBackend")
+        assert answered("user", command, "ada").items() >= expected.items()
+        assert browser.get("/", secure=True).status_code == 302
+    assert not SecondFactor.objects.exists()
+    assert call("user", "reset-second-factor", "nobody").exit_code == exit_codes.NOT_FOUND
 
 
 def test_the_command_line_names_every_role() -> None:

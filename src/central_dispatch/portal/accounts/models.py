@@ -35,6 +35,10 @@ class User(AbstractUser):
     role_words = models.CharField(max_length=200, blank=True, db_default="", default="")
     #: {"workers": [id], "instances": [id], "databoxes": [id]}: what acts are confined to; without a list, nothing.
     limits_json = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    #: A digest of the identity by which a provider vouches for the person; null: none is linked.
+    vouched_as = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001 unique where set
+    #: The roles come from the provider at each login.
+    roles_are_vouched = models.BooleanField(default=False, db_default=False, editable=False)
     #: The one role of the release before. Read by the migration alone; it goes with the next release.
     old_role = models.CharField(max_length=20, default="viewer", db_column="role", editable=False)
 
@@ -78,6 +82,32 @@ class LoginSession(AbstractBaseSession):
 
     def __str__(self) -> str:
         return f"session of {self.user_id}"
+
+
+class SecondFactor(models.Model):
+    """The secret that a person's authenticator app shares with us, sealed."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="second_factor")
+    sealed_secret = models.CharField(max_length=300)
+    created_at = models.DateTimeField(default=timezone.now)
+    confirmed_at = models.DateTimeField(null=True)  # null: being set up, does not count yet
+    last_step = models.BigIntegerField(default=0)  # of the last right code: none counts twice
+    failures = models.PositiveIntegerField(default=0)  # wrong codes in a row
+    failed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """A code that stands in for the app once; only its hash is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    code_hash = models.CharField(max_length=64, unique=True)
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user_id}"
 
 
 class ApiToken(models.Model):

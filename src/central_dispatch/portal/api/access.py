@@ -7,6 +7,7 @@ from ninja.security.base import AuthBase
 
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import ACTS, may
+from central_dispatch.portal.accounts.arrival import is_fresh, is_unfinished
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.host_api.views import bearer
@@ -19,17 +20,22 @@ class Needs(AuthBase):
     openapi_scheme = "bearer"
     openapi_description = "An API token, or the session cookie of the portal"
 
-    def __init__(self, act: str) -> None:
-        """`act` is a row of `fleet.permissions.ACTS` (`KeyError`); the service asks again, with its object."""
+    def __init__(self, act: str, *, fresh: bool = False) -> None:
+        """`act` is a row of `fleet.permissions.ACTS` (`KeyError`); the service asks again, with its object.
+
+        `fresh`: a session must have shown lately who it is.
+        """
         super().__init__()
         ACTS[act]
-        self.act = act
+        self.act, self.fresh = act, fresh
 
     def __call__(self, request: HttpRequest) -> Actor | None:
         """Return the caller; None: nobody (401). Raises 403 where roles or the token's scope do not permit the act."""
         actor = _caller(request)
         if actor is not None and not may(actor, self.act):
             raise HttpError(403, f"this needs a role, and a token, that permits “{self.act}”")
+        if actor is not None and self.fresh and actor.scope is None and not is_fresh(request):
+            raise HttpError(403, "confirm in the portal who you are (Your account), or use an API token")
         return actor
 
 
@@ -54,6 +60,8 @@ def _caller(request: HttpRequest) -> Actor | None:
         return None
     if _csrf_fails(request):
         raise HttpError(403, "the CSRF token is missing or wrong; send it as X-CSRFToken, or use an API token")
+    if is_unfinished(request, user):
+        raise HttpError(403, "set up a second factor first: your roles want one")
     return user.actor("api", address)
 
 
