@@ -47,6 +47,8 @@ def addresses(dispatcher: Dispatcher, host: ScriptedHost, chromium: object, sign
         "/settings/central-dispatch/new/",
         "/audit/",
         "/account/",
+        "/account/confirm/",
+        "/account/second-factor/",
         "/nothing-here/",
     ]
 

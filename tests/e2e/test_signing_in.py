@@ -5,6 +5,8 @@ from acts import sign_in
 from playwright.sync_api import BrowserContext, Page, expect
 from running_dispatcher import Dispatcher
 
+from dispatchers.codes import code_of
+
 
 def fill(page: Page, name: str, password: str) -> None:
     page.get_by_label("Username").fill(name)
@@ -59,3 +61,33 @@ def test_a_password_is_changed_and_the_new_one_counts(
     page.get_by_role("button", name="Sign out").click()
     fill(page, "changer", "another password 2")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_second_factor_is_set_up_and_asked_for_and_a_recovery_code_stands_in(
+    dispatcher: Dispatcher, new_context: Callable[..., BrowserContext]
+) -> None:
+    dispatcher.add_person("careful", "viewer", "a long enough password")
+    page = new_context().new_page()
+    page.goto(f"{dispatcher.url}/login/")
+    fill(page, "careful", "a long enough password")
+    page.goto(f"{dispatcher.url}/account/")
+    page.get_by_role("link", name="Set up a second factor").click()
+    expect(page.locator(".qr svg")).to_be_visible()
+    secret = page.locator("section code").inner_text().replace(" ", "")
+    page.get_by_label("Code").fill(code_of(secret)[0])
+    page.get_by_role("button", name="Use it from now on").click()
+    codes = page.locator("#codes").inner_text().split()
+    assert len(codes) == 10
+    page.get_by_role("link", name="They are kept").click()
+    page.get_by_role("button", name="Sign out").click()
+    fill(page, "careful", "a long enough password")
+    expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
+    page.get_by_label("Code of your authenticator app").fill("000000")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not count")
+    page.wait_for_timeout(1100)  # after a wrong code the next is looked at a second later
+    page.get_by_label("Code of your authenticator app").fill(codes[0])
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.goto(f"{dispatcher.url}/account/")
+    expect(page.get_by_text("9 recovery codes left")).to_be_visible()

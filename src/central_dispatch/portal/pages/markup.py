@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from central_dispatch.fleet import permissions
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.models import Worker
+from central_dispatch.portal.pages.browsers import browser_words
 from central_dispatch.portal.pages.durations import distance_words, duration_words, size_words
 from central_dispatch.portal.pages.instances.forms import InstanceFields
 from central_dispatch.portal.pages.releases import newest_first
@@ -90,6 +91,7 @@ def duration(length: timedelta | None) -> str:
 
 
 register.filter("newest_first", newest_first)
+register.filter("browser_words", browser_words)
 
 
 @register.filter

@@ -33,6 +33,8 @@ def account(request: HttpRequest) -> HttpResponse:
     """Show the account; change its password. Other sessions of the account end by it."""
     user = person(request)
     form = PasswordChangeForm(user, request.POST or None) if user.has_usable_password() else None
+    if form is not None:
+        form.fields["old_password"].widget.attrs.pop("autofocus", None)  # the page is about more than the password
     if form is not None and request.method == "POST" and form.is_valid():
         actor = actor_of(request)
         user = form.save()
