@@ -74,7 +74,7 @@ def test_a_second_factor_is_set_up_and_asked_for_and_a_recovery_code_stands_in(
     page.get_by_role("link", name="Set up a second factor").click()
     expect(page.locator(".qr svg")).to_be_visible()
     secret = page.locator("section code").inner_text().replace(" ", "")
-    page.get_by_label("Code").fill(code_of(secret)[0])
+    page.get_by_role("textbox", name="Code").fill(code_of(secret)[0])
     page.get_by_role("button", name="Use it from now on").click()
     codes = page.locator("#codes").inner_text().split()
     assert len(codes) == 10
