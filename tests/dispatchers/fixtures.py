@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -10,13 +11,23 @@ from django.db import connection, connections
 from django.test import Client
 
 from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.home import dispatcher_directory
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.tls import make_certificate
+from dispatchers import ENGINE, NAME
+from servers.job_databases import shared_server
+
+on_sqlite = pytest.mark.skipif(ENGINE != "sqlite", reason="it is about SQLite's file")
 
 
 @pytest.fixture(scope="session")
-def migrated() -> bytes:
-    """A migrated, empty database as bytes."""
+def migrated() -> Any:
+    """A migrated, empty database: its bytes, or on a server what its tables hold."""
+    if ENGINE != "sqlite":
+        make_certificate()
+        call_command("migrate", verbosity=0, interactive=False)
+        connections.close_all()
+        return _content()
     path = Path(connection.settings_dict["NAME"])
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(path)
@@ -29,9 +40,14 @@ def migrated() -> bytes:
 
 
 @pytest.fixture
-def database(migrated: bytes) -> Iterator[Path]:
+def database(migrated: Any) -> Iterator[Path]:
     """A fresh database with real commits: what is tested is what runs."""
     connections.close_all()
+    if ENGINE != "sqlite":
+        _restore(migrated)
+        yield dispatcher_directory() / "dispatch.sqlite3"
+        connections.close_all()
+        return
     path = Path(connection.settings_dict["NAME"])
     _remove(path)
     path.write_bytes(migrated)
@@ -75,6 +91,29 @@ def browser() -> Callable[[User | None], Client]:
         return client
 
     return make
+
+
+def _content() -> dict[str, list[tuple[Any, ...]]]:
+    with connection.cursor() as cursor:
+        found = {}
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 tables of ours
+            found[table] = list(cursor.fetchall())
+    return found
+
+
+def _restore(content: dict[str, list[tuple[Any, ...]]]) -> None:
+    """Bring every table of the server's database back to this content."""
+    administrator = shared_server(ENGINE).administrator(NAME)
+    cursor = administrator.cursor()
+    unchecked = "session_replication_role = replica" if ENGINE == "postgresql" else "FOREIGN_KEY_CHECKS = 0"
+    cursor.execute(f"SET SESSION {unchecked}")
+    for table, rows in content.items():
+        name = connection.ops.quote_name(table)
+        cursor.execute(f"DELETE FROM {name}")  # noqa: S608 tables of ours
+        if rows:
+            cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)  # noqa: S608 likewise
+    administrator.close()
 
 
 def _remove(path: Path) -> None:

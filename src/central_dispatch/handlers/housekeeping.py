@@ -3,17 +3,17 @@
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from central_dispatch.fleet.home import home_directory
 from central_dispatch.fleet.models import Change, Run, RunEvent
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.outcome import Done, Outcome, Released
-from central_dispatch.stores.sqlite import SqliteStore
+from central_dispatch.stores.places import open_store
 
 #: A live page looks by itself every 15 s: a hint is old after this.
 CHANGES_KEPT = timedelta(hours=1)
@@ -49,7 +49,7 @@ def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
 
 
 def _prune_jobs(now: datetime, attempt: Attempt, removed: dict[str, int]) -> Outcome:
-    store = SqliteStore(Path(connection.settings_dict["NAME"]))
+    store = open_store(home_directory())
     try:
         while any((pruned := store.prune(now, JOBS_KEPT, CHUNK)).values()):
             removed["dead_letters"] += pruned["dead_letters"]

@@ -9,7 +9,7 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
-from central_dispatch.fleet.home import dispatcher_directory, read_secret_key
+from central_dispatch.fleet.home import home_directory, read_secret_key
 from central_dispatch.portal.database import databases
 
 _PORTAL = Path(__file__).parent
@@ -23,7 +23,7 @@ ALLOWED_HOSTS = [
     socket.gethostname().lower(),
     *filter(None, os.environ.get("CENTRAL_DISPATCH_HOSTS", "").replace(" ", "").split(",")),
 ]
-DATABASES = databases(dispatcher_directory())
+DATABASES = databases(home_directory())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [

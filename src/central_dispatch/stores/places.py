@@ -38,3 +38,15 @@ def driver_of(engine: str) -> ModuleType:
     from central_dispatch.stores.server import mariadb  # noqa: PLC0415 see above
 
     return mariadb
+
+
+def tables_of(vendor: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the statements that make the tables, and those that remove them; `vendor` as Django calls it."""
+    if vendor == "sqlite":
+        from central_dispatch.stores.sqlite.schema import DROPPED, TABLES  # noqa: PLC0415 see above
+
+        return TABLES, DROPPED
+    from central_dispatch.stores.server import schema  # noqa: PLC0415 see above
+
+    dialect = driver_of("postgresql" if vendor == "postgresql" else "mariadb").DIALECT
+    return tuple(dialect.tables), schema.DROPPED

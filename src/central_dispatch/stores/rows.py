@@ -11,10 +11,13 @@ from central_dispatch.jobs.outcome import Crashed
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.settling import settle as decide
 
+# Made once: `json.dumps` with such wishes makes one for each call, which costs as much as the encoding.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def payload_text(job: NewJob) -> str:
     """Return the payload as it is stored; `ValueError` says what is wrong with it."""
-    text = json.dumps(dict(job.payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _ENCODER.encode(dict(job.payload))
     size = len(text.encode())
     if size > MAX_PAYLOAD_BYTES:
         raise ValueError(

@@ -12,13 +12,21 @@ NAMES = frozenset(field.name for field in fields(QueueSettings))
 _SETTINGS = TypeAdapter(QueueSettings)
 
 
+class BadSettings(ValueError):
+    """These settings cannot be: (field, what is wrong or allowed) of each."""
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {words}" for name, words in problems))
+        self.problems = problems
+
+
 def changed_settings(before: QueueSettings, changes: Mapping[str, Any]) -> QueueSettings:
-    """Return the settings after these changes. `ValueError` for a name that there is not, or a value out of bounds."""
+    """Return the settings after these changes. `BadSettings` for a name that there is not, or a value out of bounds."""
     if unknown := sorted(set(changes) - NAMES):
-        raise ValueError(f"no such setting: {', '.join(unknown)}; there are {', '.join(sorted(NAMES))}")
+        raise BadSettings(*((name, f"no such setting; there are {', '.join(sorted(NAMES))}") for name in unknown))
     changed = _typed(asdict(before) | dict(changes))
     if problems := changed.problems():
-        raise ValueError("; ".join(f"{name}: {allowed}" for name, allowed in problems))
+        raise BadSettings(*problems)
     return changed
 
 
@@ -27,4 +35,4 @@ def _typed(values: Mapping[str, Any]) -> QueueSettings:
         return _SETTINGS.validate_python(values)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise ValueError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in faults)) from None
+        raise BadSettings(*((str(fault["loc"][0]), fault["msg"]) for fault in faults)) from None

@@ -14,9 +14,9 @@ from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, conflict, forbidden
 from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.provisioning.problem import Problem
-from central_dispatch.stores.sqlite import assignments as table
 from central_dispatch.worker_manager.enqueueing import known_kind
 from central_dispatch.worker_manager.models import Parent
+from central_dispatch.worker_manager.tables import assignments as table
 from central_dispatch.worker_manager.tables import in_transaction
 
 _NOT_YOURS = "assignments are changed by administrators"

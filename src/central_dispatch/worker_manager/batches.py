@@ -1,9 +1,9 @@
 """Batches: how far one is, and what people do to the whole of it, in short transactions, on record."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,12 +14,11 @@ from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, forbidden
-from central_dispatch.stores.sqlite import acts
-from central_dispatch.stores.sqlite import batches as table
-from central_dispatch.stores.sqlite.batches import Counts, NewBatch, Opened
+from central_dispatch.stores.batch import Counts, NewBatch, Opened
 from central_dispatch.worker_manager.bells import ring_after_commit
 from central_dispatch.worker_manager.models import Batch, Job
-from central_dispatch.worker_manager.tables import in_transaction, reading
+from central_dispatch.worker_manager.tables import acts, in_transaction, reading
+from central_dispatch.worker_manager.tables import batches as table
 
 __all__ = ["Counts", "NewBatch", "Opened", "Progress"]
 #: The rate is that of so much time before now.
@@ -140,7 +139,7 @@ def _in_chunks(
     act: str,
     number: int,
     states: tuple[str, ...],
-    change: Callable[[sqlite3.Connection, Sequence[int], datetime], list[int]],
+    change: Callable[[Any, Sequence[int], datetime], list[int]],
 ) -> int | Refused:
     """Do it in short transactions. What fails in the middle is done, and on record, for the first ones."""
     batch = _permitted(by, act, number)

@@ -14,9 +14,8 @@ from central_dispatch.fleet.refusal import Refused, conflict, forbidden
 from central_dispatch.jobs.job import NORMAL, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind, find_kind
 from central_dispatch.provisioning.problem import Problem
-from central_dispatch.stores.sqlite.enqueueing import enqueue as insert
 from central_dispatch.worker_manager.bells import ring_after_commit
-from central_dispatch.worker_manager.tables import in_transaction
+from central_dispatch.worker_manager.tables import enqueueing, in_transaction
 
 
 def enqueue(jobs: Sequence[NewJob]) -> list[int | None]:
@@ -25,7 +24,7 @@ def enqueue(jobs: Sequence[NewJob]) -> list[int | None]:
     None where a unique key is held or a batch's number was taken. At most some hundred at once: the caller's
     transaction holds the write gate.
     """
-    made = insert(in_transaction(), jobs, timezone.now())
+    made = enqueueing.enqueue(in_transaction(), jobs, timezone.now())
     queues = [job.kind for job, number in zip(jobs, made, strict=True) if number is not None]
     if queues:
         announce("jobs", "queues")

@@ -192,6 +192,22 @@ class Schedule(models.Model):
         return self.name
 
 
+class Period(models.Model):
+    """When a queue with a period ran last."""
+
+    queue = models.CharField(primary_key=True, max_length=100)
+    last_run_at = models.DateTimeField()
+    last_job = models.BigIntegerField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "job_period"
+        ordering = ("queue",)
+
+    def __str__(self) -> str:
+        return self.queue
+
+
 class Assignment(models.Model):
     """What a queue worker of that name does."""
 

@@ -7,9 +7,8 @@ from django.db.models import QuerySet
 
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
-from central_dispatch.stores.sqlite.times import from_text
-from central_dispatch.worker_manager.models import Assignment, Attempt, Job, Parent
-from central_dispatch.worker_manager.tables import QUEUES, reading
+from central_dispatch.worker_manager.models import Assignment, Attempt, Job, Parent, Period
+from central_dispatch.worker_manager.tables import QUEUES, reading, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def parents() -> QuerySet[Parent]:
 def queues() -> list[QueueView]:
     """Return all queues by name, those of every kind."""
     counts = {state: _counts(state) for state in ("waiting", "running", "in_error")}
-    last = {queue: from_text(at) for queue, at in reading().execute("SELECT queue, last_run_at FROM job_period")}
+    last: dict[str, datetime] = dict(Period.objects.values_list("queue", "last_run_at"))
     return [_view(kind, counts, last.get(kind.name)) for kind in sorted(KINDS.values(), key=lambda kind: kind.name)]
 
 
@@ -70,8 +69,7 @@ def assignments() -> QuerySet[Assignment]:
 
 def running_of() -> dict[str, int]:
     """Return how many jobs each queue worker runs, by its id."""
-    rows = reading().execute("SELECT parent, count(*) FROM job WHERE state = 'running' GROUP BY parent")
-    return dict(rows.fetchall())
+    return dict(rows("SELECT parent, count(*) FROM job WHERE state = 'running' GROUP BY parent"))
 
 
 def queue(name: str) -> QueueView | None:
@@ -94,5 +92,4 @@ def _view(kind: Kind, counts: dict[str, dict[str, int]], last: datetime | None) 
 
 
 def _counts(state: str) -> dict[str, int]:
-    rows = reading().execute(f"SELECT queue, count(*) FROM job WHERE state = '{state}' GROUP BY queue")  # noqa: S608 constants
-    return dict(rows.fetchall())
+    return dict(rows(f"SELECT queue, count(*) FROM job WHERE state = '{state}' GROUP BY queue"))  # noqa: S608 constants

@@ -17,11 +17,11 @@ from central_dispatch.jobs.job import NORMAL, NewJob
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.provisioning.problem import Problem
-from central_dispatch.stores.sqlite import schedules as table
-from central_dispatch.stores.sqlite.enqueueing import payload_text
+from central_dispatch.stores.rows import payload_text
 from central_dispatch.worker_manager.bells import ring_after_commit
 from central_dispatch.worker_manager.enqueueing import enqueue, known_kind
 from central_dispatch.worker_manager.tables import QUEUES, in_transaction
+from central_dispatch.worker_manager.tables import schedules as table
 
 _SHOWN = ("queue", "expression", "zone", "priority", "is_on")  # a payload may hold what is nobody's business
 

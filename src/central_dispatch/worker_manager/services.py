@@ -1,6 +1,5 @@
 """What people do to jobs and queues: each act checked, in one short transaction, on record, and announced."""
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -17,15 +16,15 @@ from central_dispatch.fleet.refusal import Refused, absent, conflict, forbidden
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.provisioning.problem import Problem
-from central_dispatch.stores.sqlite import acts
+from central_dispatch.stores.settings import BadSettings
 from central_dispatch.worker_manager.bells import call_after_commit, ring_after_commit
 from central_dispatch.worker_manager.enqueueing import known_kind
 from central_dispatch.worker_manager.models import Job
-from central_dispatch.worker_manager.tables import QUEUES, in_transaction, reading
+from central_dispatch.worker_manager.tables import QUEUES, acts, in_transaction, reading
 
 _NOT_YOURS = "this is for operators and administrators"
-_Choose = Callable[[sqlite3.Connection, str], list[int]]
-_Change = Callable[[sqlite3.Connection, Sequence[int], datetime], list[int]]
+_Choose = Callable[[Any, str], list[int]]
+_Change = Callable[[Any, Sequence[int], datetime], list[int]]
 
 
 def interrupt(by: Actor, job: int, why: str = "") -> Literal["interrupted", "asked"] | Refused:
@@ -86,8 +85,8 @@ def change_settings(by: Actor, queue: str, changes: Mapping[str, Any]) -> QueueS
         before = asdict(QUEUES.settings(connection, kind.name))
         try:
             changed = QUEUES.change(connection, kind.name, changes)
-        except (ValueError, TypeError) as error:
-            return Refused("invalid", (Problem(str(error), field=str(error).partition(":")[0]),))
+        except BadSettings as bad:
+            return Refused("invalid", tuple(Problem(words, field=field) for field, words in bad.problems))
         after = {name: value for name, value in asdict(changed).items() if value != before[name]}
         audit.record(
             by,

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from central_dispatch.worker_manager.models import Job, Schedule
+from central_dispatch.worker_manager.models import Job, Period, Schedule
 from central_dispatch.worker_manager.queries import queues
-from central_dispatch.worker_manager.tables import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +27,7 @@ class ScheduleView:
 def timetable() -> list[ScheduleView]:
     """Return the named schedules, then the queues with a period, each by name."""
     named = list(Schedule.objects.order_by("name"))
-    last_jobs: dict[str, int | None] = dict(reading().execute("SELECT queue, last_job FROM job_period").fetchall())
+    last_jobs: dict[str, int | None] = dict(Period.objects.values_list("queue", "last_job"))
     numbers = [number for number in (*(one.last_job for one in named), *last_jobs.values()) if number]
     states: dict[int, str] = dict(Job.objects.filter(pk__in=numbers).values_list("pk", "state"))
     return [*(_named(one, states) for one in named), *_periods(last_jobs, states)]

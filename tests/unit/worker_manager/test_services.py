@@ -242,7 +242,7 @@ def test_pause_and_resume(store: SqliteStore) -> None:
 def test_purge_ends_what_waits_in_chunks_and_nothing_that_runs(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("central_dispatch.stores.sqlite.acts.CHUNK", 3)
+    monkeypatch.setattr("central_dispatch.worker_manager.tables.acts.CHUNK", 3)
     jobs = [made() for _ in range(8)]
     (running,) = store.claim(QUEUE, WORKER.id, 1, now())
     assert services.purge(ADMINISTRATOR, QUEUE) == 7

@@ -32,6 +32,7 @@ INDEXES = (
     "CREATE UNIQUE INDEX job_unique_key ON job (queue, unique_key)",
     "CREATE UNIQUE INDEX job_batch_index ON job (batch, batch_index)",
     "CREATE INDEX job_batch_state ON job (batch, state)",
+    "CREATE INDEX job_batch_ended ON job (batch, ended_at)",
     "CREATE INDEX job_waits_on ON job (waits_on)",
 )
 MENDS = {
@@ -128,9 +129,16 @@ def _update_from(assignments: Mapping[str, str], columns: Mapping[str, str]) -> 
     return f"UPDATE job JOIN JSON_TABLE(%s, '$[*]' COLUMNS ({typed})) AS v ON job.id = v.id SET {sets}"  # noqa: S608 constants
 
 
+def _repeatable(statement: str) -> str:
+    """Return a statement that can be run again: the server commits each, and a migration may be cut off."""
+    for word in ("CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE INDEX"):
+        statement = re.sub(rf"^\s*{word} ", f"{word} IF NOT EXISTS ", statement)
+    return re.sub(r"^INSERT INTO", "INSERT IGNORE INTO", statement)
+
+
 DIALECT = Dialect(
     name="mariadb",
-    tables=tuple(text.format(**TYPES) for text in TABLES) + INDEXES,
+    tables=tuple(_repeatable(text) for text in (*(text.format(**TYPES) for text in TABLES), *INDEXES)),
     sql=_sql,
     value=_value,
     update_from=_update_from,

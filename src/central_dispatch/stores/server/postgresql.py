@@ -31,6 +31,7 @@ INDEXES = (
     "CREATE UNIQUE INDEX job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL",
     "CREATE UNIQUE INDEX job_batch_index ON job (batch, batch_index) WHERE batch IS NOT NULL",
     "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
+    "CREATE INDEX job_batch_ended ON job (batch, ended_at) WHERE batch IS NOT NULL AND ended_at IS NOT NULL",
     "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
 )
 # Many rows die young: cleaned often, and updated in their own page where there is room.

@@ -15,6 +15,10 @@ _ENDED = f"""
 SELECT id FROM job WHERE ended_at < %s AND state IN ('finished', 'interrupted') AND {_WHOLE_BATCH}
 ORDER BY ended_at LIMIT %s FOR UPDATE SKIP LOCKED"""  # noqa: S608 constants
 
+_EMPTY_BATCHES = """
+SELECT id FROM job_batch WHERE created_at < %s AND NOT EXISTS (SELECT 1 FROM job WHERE batch = job_batch.id)
+AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = job_batch.job) ORDER BY id LIMIT %s"""
+
 
 def prune(session: Session, now: datetime, ended_keep: timedelta, limit: int) -> dict[str, int]:
     """Remove up to `limit` expired dead letters and as many jobs that ended before `now - ended_keep`."""
@@ -26,4 +30,8 @@ def prune(session: Session, now: datetime, ended_keep: timedelta, limit: int) ->
                 session.run(f"DELETE FROM {table} WHERE job IN %s", jobs)  # noqa: S608 constants
             session.run("DELETE FROM job WHERE id IN %s", jobs)
         counts[name] = len(jobs)
+    # A batch goes with the last of its jobs, once nobody will make more of it.
+    empty = [row[0] for row in session.rows(_EMPTY_BATCHES, now - ended_keep, limit)]
+    if empty:
+        session.run("DELETE FROM job_batch WHERE id IN %s", empty)
     return counts

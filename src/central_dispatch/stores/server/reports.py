@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from central_dispatch.jobs.job import Progress
+from central_dispatch.jobs.job import MAX_WORDS, Progress
 from central_dispatch.stores.server.session import Session, plain
-
-MAX_WORDS = 300
 
 
 def write_progress(session: Session, reports: Mapping[tuple[int, int], Progress]) -> list[int]:

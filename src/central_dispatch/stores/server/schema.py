@@ -90,7 +90,10 @@ CREATE TABLE job_schedule (
 CREATE TABLE job_batch (
     id {serial},
     job BIGINT UNIQUE,
+    kind VARCHAR(100) NOT NULL,
     says TEXT NOT NULL,
+    source TEXT NOT NULL,
+    expected BIGINT NOT NULL,
     total BIGINT,
     created_by TEXT NOT NULL,
     created_at {time} NOT NULL

@@ -176,15 +176,13 @@ class ServerStore:
 
     def change_settings(self, queue: str, changes: Mapping[str, Any]) -> QueueSettings:
         """Change some of a queue's settings; `ValueError` says what is wrong with them."""
-        return self._announcing(lambda session: self._queues.change(session, queue, changes), _nothing, "queues")
+        return self._announcing(lambda session: self._queues.change(session, queue, changes), _nothing)
 
     def enqueue_scheduled(self, periods: Mapping[str, float], now: datetime) -> list[str]:
         """Enqueue a job for each queue whose period (in seconds) is over; returns these queues."""
         if not self._connections.read(lambda session: queues.due_periods(session, periods, now)):
             return []
-        return self._announcing(
-            lambda session: queues.enqueue_due(session, self._queues, periods, now), _nothing, "queues"
-        )
+        return self._announcing(lambda session: queues.enqueue_due(session, self._queues, periods, now), _nothing)
 
     def schedules(self) -> list[Schedule]:
         """Return the named schedules, those that are switched off, too."""
@@ -192,23 +190,22 @@ class ServerStore:
 
     def put_schedule(self, schedule: Schedule) -> None:
         """Write a named schedule, new or changed; `last_run_at` and `last_job` of one that is there stay."""
-        self._connections.write(lambda session: schedules.put(session, schedule))
+        self._announcing(lambda session: schedules.put(session, schedule), _nothing)
 
     def remove_schedule(self, name: str) -> bool:
         """Remove a named schedule; False where there is none."""
-        return self._connections.write(lambda session: schedules.remove(session, name))
+        return self._announcing(lambda session: schedules.remove(session, name), _nothing)
 
     def run_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None, now: datetime) -> int | None:
         """Enqueue a schedule's job if its next run still is `seen`, and write the one after."""
         return self._announcing(
             lambda session: schedules.run(session, name, seen, next_run_at, now),
             lambda job: [] if job is None else [job],
-            "queues",
         )
 
     def move_schedule(self, name: str, seen: datetime | None, next_run_at: datetime | None) -> bool:
         """Write another next run if it still is `seen`, and run nothing."""
-        return self._connections.write(lambda session: schedules.move(session, name, seen, next_run_at))
+        return self._announcing(lambda session: schedules.move(session, name, seen, next_run_at), _nothing)
 
     def assignment(self, name: str) -> Assignment | None:
         """Return what a queue worker of that name is to do."""

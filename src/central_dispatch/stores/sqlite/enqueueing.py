@@ -1,11 +1,11 @@
 """Makes jobs, in the caller's transaction."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from central_dispatch.jobs.job import HIGHEST, LOWEST, MAX_PAYLOAD_BYTES, NewJob
+from central_dispatch.jobs.job import NewJob
+from central_dispatch.stores.rows import check, payload_text
 from central_dispatch.stores.sqlite.clock import note_clock
 from central_dispatch.stores.sqlite.times import to_text
 
@@ -17,10 +17,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
-# Made once: `json.dumps` with such wishes makes one for each call, which costs as much as the encoding.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
 def enqueue(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetime) -> list[int | None]:
     """Insert rows; None where a unique key is held or a batch's number was taken before."""
     at = to_text(now)
@@ -30,22 +26,8 @@ def enqueue(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetim
     return [row[0] if row else None for row in found]
 
 
-def payload_text(job: NewJob) -> str:
-    """Return the payload as it is stored; `ValueError` says what is wrong with it."""
-    text = _ENCODER.encode(dict(job.payload))
-    size = len(text.encode())
-    if size > MAX_PAYLOAD_BYTES:
-        raise ValueError(
-            f"the payload has {size} bytes, {MAX_PAYLOAD_BYTES} are allowed: write it to a file that the payload names"
-        )
-    return text
-
-
 def _row(job: NewJob, at: str) -> tuple[object, ...]:
-    if not LOWEST <= job.priority <= HIGHEST:
-        raise ValueError(f"the priority is {job.priority}: use {LOWEST} to {HIGHEST}")
-    if (job.batch is None) != (job.batch_index is None):
-        raise ValueError("batch and batch_index go together")
+    check(job)
     return (
         job.kind,
         job.priority,

@@ -3,20 +3,16 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from central_dispatch.jobs.job import NewJob
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.stores.settings import NAMES, changed_settings
 from central_dispatch.stores.sqlite.enqueueing import enqueue
 from central_dispatch.stores.sqlite.times import from_text, to_text
-
-_SETTINGS = TypeAdapter(QueueSettings)
-_NAMES = frozenset(field.name for field in fields(QueueSettings))
 
 
 class Queues:
@@ -37,11 +33,7 @@ class Queues:
 
     def change(self, connection: sqlite3.Connection, queue: str, changes: Mapping[str, Any]) -> QueueSettings:
         """Change some settings. `ValueError` for a name that there is not, or a value out of bounds."""
-        if unknown := sorted(set(changes) - _NAMES):
-            raise ValueError(f"no such setting: {', '.join(unknown)}; there are {', '.join(sorted(_NAMES))}")
-        changed = _typed(asdict(self.settings(connection, queue)) | dict(changes))
-        if problems := changed.problems():
-            raise ValueError("; ".join(f"{name}: {allowed}" for name, allowed in problems))
+        changed = changed_settings(self.settings(connection, queue), changes)
         defaults = asdict(self.defaults(queue))
         stored = {name: value for name, value in asdict(changed).items() if value != defaults[name]}
         connection.execute(
@@ -57,19 +49,10 @@ class Queues:
         return kind.payload_version if kind else 1
 
 
-def _typed(values: Mapping[str, Any]) -> QueueSettings:
-    """Read settings as they come from a form, a command line or JSON."""
-    try:
-        return _SETTINGS.validate_python(values)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise ValueError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in faults)) from None
-
-
 def stored_changes(connection: sqlite3.Connection, queue: str) -> dict[str, Any]:
     """Return what differs from the defaults; a setting that this version does not know is passed over."""
     row = connection.execute("SELECT changes FROM job_queue WHERE queue = ?", (queue,)).fetchone()
-    return {name: value for name, value in json.loads(row[0]).items() if name in _NAMES} if row else {}
+    return {name: value for name, value in json.loads(row[0]).items() if name in NAMES} if row else {}
 
 
 def due_schedules(connection: sqlite3.Connection, periods: Mapping[str, float], now: datetime) -> list[str]:

@@ -4,14 +4,12 @@ import json
 import random
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from central_dispatch.jobs.job import Claim, Settlement
-from central_dispatch.jobs.outcome import Crashed
 from central_dispatch.jobs.ports import Settled
-from central_dispatch.jobs.settling import settle as decide
+from central_dispatch.stores.rows import after_its_parent, heed, interrupted_of, result_text
 from central_dispatch.stores.sqlite import locking
 from central_dispatch.stores.sqlite.queues import Queues
 from central_dispatch.stores.sqlite.times import to_text
@@ -60,13 +58,6 @@ def settle(connection: sqlite3.Connection, settled: Sequence[Settled]) -> list[b
     return written
 
 
-def heed(settlement: Settlement, interrupt_by: str) -> Settlement:
-    """Let an interrupt that was asked for end the job where it would be tried again."""
-    if settlement.state != "waiting" or not interrupt_by:
-        return settlement
-    return replace(settlement, state="interrupted", due_at=None, by=interrupt_by)
-
-
 def free(connection: sqlite3.Connection, queues: Queues, parent: str, now: datetime) -> list[int]:
     """Free the rows of a parent that is gone. Each counts as an attempt, so that a job that kills parents ends."""
     place = connection.execute("SELECT host, pid FROM job_parent WHERE id = ?", (parent,)).fetchone() or ("", 0)
@@ -94,10 +85,7 @@ def _lost(settings: Any, row: tuple[Any, ...], error: str, now: datetime) -> tup
         priority=row[5],
         batch=row[6],
     )
-    settlement = decide(claim, Crashed(error), settings, now, random.random())  # noqa: S311 spreads retries
-    if settlement.state == "waiting":
-        # Most likely it is not the job's fault: at once, not after the delay of a failure.
-        settlement = replace(settlement, due_at=now)
+    settlement = after_its_parent(claim, settings, error, now, random.random())  # noqa: S311 spreads retries
     return claim, heed(settlement, row[8])
 
 
@@ -120,15 +108,7 @@ def interruptions(connection: sqlite3.Connection, claims: Collection[tuple[int, 
         "SELECT id, fence, interrupt_by FROM job WHERE id IN (SELECT value FROM json_each(?)) AND state = 'running'",
         (asked,),
     )
-    held = {job: (fence, by) for job, fence, by in rows}
-    found = []
-    for job, fence in claims:
-        now_held, by = held.get(job, (None, ""))
-        if now_held != fence:
-            found.append((job, ""))
-        elif by:
-            found.append((job, by))
-    return found
+    return interrupted_of(claims, {job: (fence, by) for job, fence, by in rows})
 
 
 def _update_of(claim: Claim, settlement: Settlement, ended_at: datetime) -> dict[str, Any]:
@@ -144,7 +124,7 @@ def _update_of(claim: Claim, settlement: Settlement, ended_at: datetime) -> dict
         "expires_at": to_text(settlement.expires_at) if settlement.expires_at else None,
         "error": settlement.error,
         "by": settlement.by,
-        "result": json.dumps(dict(settlement.result), ensure_ascii=False, default=str),
+        "result": result_text(settlement.result),
         "waits_on": None if ended else settlement.waits_on,
         "ended_at": to_text(ended_at) if ended else None,
     }

@@ -14,8 +14,8 @@ from central_dispatch.jobs.lock import Holder, Lock
 from central_dispatch.jobs.ports import Beat, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
-from central_dispatch.platforms import proc
 from central_dispatch.stores.gate import GateClosed
+from central_dispatch.stores.presence import process_is_gone
 from central_dispatch.stores.sqlite import (
     assignments,
     claiming,
@@ -37,11 +37,6 @@ from central_dispatch.stores.sqlite.times import to_text
 #: Rows of one transaction: more are written in several, so that none holds the gate for long.
 CHUNK = 300
 _log = logging.getLogger(__name__)
-
-
-def process_is_gone(pid: int) -> bool:
-    """Say whether this machine surely has no living process of that number (a zombie does not live)."""
-    return Path("/proc/self").exists() and proc.find(pid) is None
 
 
 class SqliteStore:

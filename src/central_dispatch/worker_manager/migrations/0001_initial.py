@@ -2,7 +2,17 @@
 
 from django.db import migrations, models
 
-from central_dispatch.stores.sqlite.schema import DROPPED, TABLES
+from central_dispatch.stores.places import tables_of
+
+
+def make(_apps, editor):
+    for statement in tables_of(editor.connection.vendor)[0]:
+        editor.execute(statement)
+
+
+def remove(_apps, editor):
+    for statement in tables_of(editor.connection.vendor)[1]:
+        editor.execute(statement)
 
 
 class Migration(migrations.Migration):
@@ -13,7 +23,7 @@ class Migration(migrations.Migration):
 
     operations = [
         # The store's own statements make the tables; the models below only read them.
-        migrations.RunSQL(list(TABLES), list(DROPPED)),
+        migrations.RunPython(make, remove, atomic=False),
         migrations.CreateModel(
             name="Assignment",
             fields=[
@@ -156,6 +166,19 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "job_parent",
                 "ordering": ("host", "pid"),
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="Period",
+            fields=[
+                ("queue", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("last_run_at", models.DateTimeField()),
+                ("last_job", models.BigIntegerField(null=True)),
+            ],
+            options={
+                "db_table": "job_period",
+                "ordering": ("queue",),
                 "managed": False,
             },
         ),
