@@ -10,9 +10,10 @@ from central_dispatch.cli.lazy import LazyGroup
 _CLI = "central_dispatch.cli"
 COMMANDS = {
     "audit": (f"{_CLI}.audit:audit", "Who did what."),
+    "batch": (f"{_CLI}.batch:batch", "Batches of jobs: how far one is; interrupt, cancel, retry the whole of it."),
     "doctor": (f"{_CLI}.doctor:doctor", "Say what is missing or wrong on this machine, and how to mend it."),
     "instance": (f"{_CLI}.instance:instance", "Managed instances: create, deploy, back out, delete."),
-    "job": (f"{_CLI}.job:job", "Jobs: enqueue, list, show, interrupt, retry, cancel."),
+    "job": (f"{_CLI}.job:job", "Jobs: enqueue, list, show, tail, interrupt, retry, cancel; and their locks."),
     "queue": (f"{_CLI}.queue:queue", "Queues of jobs: list, set, pause, purge, requeue what failed."),
     "run": (f"{_CLI}.run:run", "Runs: list, show, watch, decide about a stuck one."),
     "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),

@@ -70,6 +70,42 @@ def show_job(number: int) -> None:
     screen.show(job_screen.to_json(found), job_screen.words(found))
 
 
+@job.command("tail")
+@screen.command
+@click.argument("number", type=int)
+@click.option("-f", "--follow", is_flag=True, help="Until the job ends. Ctrl-C leaves it alone.")
+def tail_job(number: int, *, follow: bool) -> None:
+    """Show what a job prints, its progress and its states. With --follow, exit code 0: finished; 4: any other end."""
+    from central_dispatch.cli import job_tail
+
+    job_tail.tail(number, follow=follow)
+
+
+@job.command("locks")
+@screen.command
+@click.option("--resource", default="", help="Only this thing's, by its whole name.")
+def list_locks(resource: str) -> None:
+    """List what running jobs have locked, since when, and who waits for it."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.worker_manager.locks import locks
+
+    assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
+    found = [
+        {
+            "resource": one.resource,
+            "job": one.job,
+            "queue": one.queue,
+            "mode": "shared" if one.shared else "alone",
+            "since": one.taken_at.isoformat(timespec="milliseconds"),
+            "worker": f"{one.host}:{one.pid}" if one.host else "",
+            "waiting": [wait.job for wait in one.waiting],
+        }
+        for one in locks(resource)
+    ]
+    columns = {"resource": "Thing", "job": "Job", "queue": "Queue", "mode": "Mode", "since": "Since"}
+    screen.rows(found, columns | {"worker": "Worker", "waiting": "Jobs that wait"}, "Nothing is locked.")
+
+
 @job.command("interrupt")
 @screen.command
 @click.argument("number", type=int)

@@ -15,6 +15,7 @@ from central_dispatch.jobs.job import NORMAL, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind, find_kind
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.models import Job
 from central_dispatch.worker_manager.tables import enqueueing, in_transaction
 
 
@@ -56,7 +57,7 @@ def enqueue_job(
             field = "priority" if "priority" in str(error) else "payload"
             return Refused("invalid", (Problem(str(error), field=field),))
         if job is None:
-            return conflict("A job of this key waits or runs already", mend="Let it end, or interrupt it.")
+            return _key_is_held(found.name, unique_key)
         audit.record(by, "job.enqueue", f"job:{job}", title=found.name, after={"queue": found.name, "key": unique_key})
     return job
 
@@ -65,6 +66,14 @@ def record_run(by: Actor, job: int, queue: str, state: str) -> None:
     """Put on record that a person ran a job in the foreground; it is made by the worker, which knows no accounts."""
     with transaction.atomic():
         audit.record(by, "job.run", f"job:{job}", title=queue, after={"queue": queue, "state": state})
+
+
+def _key_is_held(queue: str, key: str | None) -> Refused:
+    holder = Job.objects.filter(queue=queue, unique_key=key).first()
+    if holder is None:  # it ended in this very moment
+        return conflict("A job of this key waited or ran until now", mend="Try again.")
+    mend = f"Let it end, or interrupt it: central-dispatch job show {holder.pk}"
+    return conflict(f"Job {holder.pk} of this key is there already: it is {holder.get_state_display()}", mend=mend)
 
 
 def known_kind(name: str) -> Kind | Refused:

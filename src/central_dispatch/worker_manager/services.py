@@ -67,7 +67,7 @@ def retry(by: Actor, job: int) -> Literal["waiting", "sooner"] | Refused:
         if ended == "absent":
             return absent("job")
         if ended == "key held":
-            return conflict("Another job of the same key waits or runs", mend="Let it end, or interrupt it.")
+            return _key_is_held(job)
         if ended not in {"waiting", "sooner"}:
             return conflict(f"The job is {ended}", mend="Only one that ended badly, or waits, can be tried again.")
         _on_record(by, "job.retry", job, {"how": ended})
@@ -162,6 +162,15 @@ def _in_chunks(by: Actor, act: str, queue: str, choose: _Choose, change: _Change
 
 def _permitted(by: Actor, act: str, queue: str) -> Kind | Refused:
     return known_kind(queue) if may(by, act) else forbidden("ask an administrator, or an operator")
+
+
+def _key_is_held(job: int) -> Refused:
+    wanted = Job.objects.get(pk=job)
+    holder = Job.objects.filter(queue=wanted.queue, unique_key=wanted.given_key).first()
+    which = (
+        f"Job {holder.pk} of the same key is there: it is {holder.get_state_display()}" if holder else "Its key is held"
+    )
+    return conflict(which, mend="Let it end, or interrupt it.")
 
 
 def _on_record(by: Actor, act: str, job: int, after: dict[str, Any]) -> None:
