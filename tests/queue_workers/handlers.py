@@ -172,6 +172,35 @@ def tally(payload: Payload, _attempt: Attempt) -> Outcome:
     return Done()
 
 
+def locking(payload: Payload, attempt: Attempt) -> Outcome:
+    """Take locks, and write down when one was inside; `gate`: a file to wait for before asking."""
+    while "gate" in payload and not Path(payload["gate"]).exists():
+        time.sleep(0.01)
+    if refused := attempt.lock(payload.get("alone", []), payload.get("shared", [])):
+        return refused
+    _write(payload["log"], f"in {attempt.job}")
+    deadline = time.monotonic() + payload.get("seconds", 0)
+    while time.monotonic() < deadline and not attempt.stopping():
+        time.sleep(0.005)
+    _write(payload["log"], f"out {attempt.job}")
+    return Released() if attempt.stopping() else Done()
+
+
+def _write(path: str, line: str) -> None:
+    with Path(path).open("a", encoding="ascii") as file:
+        file.write(f"{line}\n")
+
+
+def talk(payload: Payload, attempt: Attempt) -> Outcome:
+    """Print a line, report, and wait for a file before the next one; fail in the first attempt if that is wished."""
+    for number, gate in enumerate(payload["gates"]):
+        print(f"attempt {attempt.number}, line {number}")  # noqa: T201 captured
+        attempt.report(10.0 * number, f"step {number}")
+        while not Path(gate).exists():
+            time.sleep(0.01)
+    return Failed("once more") if attempt.number <= payload.get("fails", 0) else Done({"well": True})
+
+
 def main_queue(payload: Payload, attempt: Attempt) -> Outcome:
     """Split a message into jobs of these kinds, as the product's handler does with its own."""
     from central_dispatch.handlers.main_queue import split  # noqa: PLC0415 only where Django is ready
@@ -198,6 +227,8 @@ KINDS = {
         _kind("litter"),
         _kind("measure"),
         _kind("main-queue", max_attempts=1000),
+        _kind("locking", deferral_delay_s=300.0),
+        _kind("talk"),
         _kind("chaos", max_attempts=1000),
         _kind("tally"),
     )

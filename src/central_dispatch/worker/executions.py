@@ -12,6 +12,7 @@ from typing import Any
 
 from central_dispatch.jobs.job import MAX_WORDS, Claim, Progress
 from central_dispatch.jobs.kinds import Kind
+from central_dispatch.jobs.lock import wishes
 from central_dispatch.jobs.masking import secrets_of, shown_output, shown_text
 from central_dispatch.jobs.outcome import Crashed, Deferred, Failed, Outcome, Stopped
 from central_dispatch.jobs.queue_settings import QueueSettings
@@ -19,6 +20,7 @@ from central_dispatch.jobs.text import storable
 from central_dispatch.worker import answers, frames, stops
 from central_dispatch.worker.children import Child, Children, Gone
 from central_dispatch.worker.clerk import Clerk, Ended
+from central_dispatch.worker.lock_requests import Locked, Wish
 from central_dispatch.worker.output import Output
 
 _log = logging.getLogger(__name__)
@@ -127,6 +129,7 @@ class Executions:
 
     def _keep_output(self, running: Running, piece: bytes) -> None:
         running.output.add(piece)
+        self._clerk.printed(running.claim, lambda: shown_output(running.output.so_far(), self._secrets(running)))
         if self._rules.echo:
             self._rules.echo(piece)
 
@@ -154,11 +157,30 @@ class Executions:
                 self._clerk.pass_on("ring", [queue for queue in map(str, queues) if queue in self._rules.kinds])
             case {"call": list(queues)}:
                 self._clerk.pass_on("call", [queue for queue in map(str, queues) if queue in self._rules.kinds])
+            case {
+                "lock": int(number), "job": job, "fence": fence, "exclusive": list(exclusive), "shared": list(shared)
+            } if running and (running.claim.job, running.claim.fence) == (job, fence):  # fmt: skip
+                self._ask_for_locks(running, number, exclusive, shared)
             case {"percent": int() | float() as percent, "words": str(words)} if running:
                 progress = Progress(float(percent), storable(shown_text(words, self._secrets(running)), MAX_WORDS))
                 self._clerk.report(running.claim, progress)
                 if self._rules.on_progress:
                     self._rules.on_progress(running.claim, progress)
+
+    def _ask_for_locks(self, running: Running, number: int, exclusive: list[str], shared: list[str]) -> None:
+        try:
+            wanted = wishes(exclusive, shared)
+        except (TypeError, ValueError) as error:
+            raise frames.Garbage(f"a wish for locks: {error}") from None
+        self._clerk.lock(Wish(running.claim, number, wanted, time.monotonic()))
+
+    def locked(self, answer: Locked) -> None:
+        """Tell a handler that waits whether it has its locks."""
+        for running in self:
+            if (running.claim.job, running.claim.fence) == (answer.claim.job, answer.claim.fence):
+                refused = answer.refused
+                why = {"why": refused.why, "waits_on": refused.waits_on} if refused else {}
+                self._children.say(running.child, {"locked": answer.number, "refused": bool(refused), **why})
 
     def bury(self, gone: Gone) -> None:
         """End what ran in a child that has ended, after its last words were heard."""

@@ -15,7 +15,7 @@ from central_dispatch.jobs.job import Claim
 from central_dispatch.jobs.outcome import Deferred, Failed, Outcome, Released, Stopped
 from central_dispatch.worker import stops
 from central_dispatch.worker.children import Children
-from central_dispatch.worker.clerk import Claimed, Clerk, Ended, Interrupted, Quiet, Resized
+from central_dispatch.worker.clerk import Claimed, Clerk, Ended, Interrupted, Locked, Quiet, Resized
 from central_dispatch.worker.executions import FLOOD_S, Executions, Rules
 
 _log = logging.getLogger(__name__)
@@ -142,6 +142,8 @@ class ParentLoop:
             match self._inbox.popleft():
                 case Claimed(claims):
                     self._pending.extend((claim, now) for claim in claims)
+                case Locked() as answer:
+                    self._executions.locked(answer)
                 case Interrupted(jobs):
                     wishes = dict(jobs)
                     self._interrupt_pending(wishes)
