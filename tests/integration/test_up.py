@@ -111,7 +111,7 @@ def test_up_from_nothing_restarts_what_dies_survives_its_own_kill_and_stops_ever
     up = Up(home, port, "first")
     ready = up.wait_ready()
     assert len(up.events()["administrator"]["password"]) >= 16
-    [worker] = call(home, "worker", "list")
+    [worker] = call(home, "worker", "list", "--hosts")
     assert (worker["name"], worker["online"]) == ("localhost", True)
     assert [source["name"] for source in call(home, "source", "list")] == ["sample"]
 
@@ -132,7 +132,7 @@ def test_up_from_nothing_restarts_what_dies_survives_its_own_kill_and_stops_ever
     again = Up(home, port, "second")
     again.wait_ready()
     assert "administrator" not in again.events(), "the password is shown once"
-    [same] = call(home, "worker", "list")
+    [same] = call(home, "worker", "list", "--hosts")
     assert same["id"] == worker["id"]
 
     again.process.send_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ COMMANDS = {
     "queue": (f"{_CLI}.queue:queue", "Queues of jobs: list, set, pause, purge, requeue what failed."),
     "run": (f"{_CLI}.run:run", "Runs: list, show, watch, decide about a stuck one."),
     "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),
+    "schedule": (f"{_CLI}.schedule:schedule", "Jobs that make themselves at their time."),
     "serve": (f"{_CLI}.serve:serve", "Run the dispatcher alone: portal, API, host API."),
     "source": (f"{_CLI}.source:source", "The sources of portal code on this host."),
     "token": (f"{_CLI}.token:token", "Tokens of programs that use the API."),

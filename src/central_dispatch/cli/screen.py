@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +20,8 @@ from central_dispatch.provisioning.problem import HostError, Problem, Unavailabl
 P = ParamSpec("P")
 T = TypeVar("T")
 _KEY = "central_dispatch.json"
+#: Columns of numbers, which stand to the right.
+_NUMBERS = frozenset({"waiting", "running", "in_error", "attempts", "percent", "slots", "busy", "last_job", "workers"})
 
 
 class Stop(Exception):
@@ -90,7 +93,7 @@ def people() -> Console:
 def show(value: object, words: Callable[[Console], None]) -> None:
     """Show a result: as one JSON value, or by what `words` prints."""
     if wants_json():
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_for_programs))
     else:
         words(people())
 
@@ -100,20 +103,40 @@ def say(value: object, sentence: str) -> None:
     show(value, lambda console: console.print(printable(sentence), markup=False))
 
 
-def rows(values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:
-    """Show a list: as JSON, or as a table whose `columns` give each key its heading."""
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back, or end the command. `yes`: it was answered already, by --yes."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        raise Stop(exit_codes.FAILED, Problem("Nobody answered", question, "Add --yes to do it unasked.")) from None
+    if not agreed:
+        raise Stop(exit_codes.FAILED, Problem("Nothing was done"))
+
+
+def rows(
+    values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str, wide: Collection[str] = ()
+) -> None:
+    """Show a list: as JSON, or as a table whose `columns` give each key its heading. `wide`: see `table`."""
 
     def words(console: Console) -> None:
-        console.print(table(values, columns) if values else escape(empty))
+        console.print(table(values, columns, wide) if values else escape(empty))
 
     show(list(values), words)
 
 
-def table(values: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
-    """Make a table of the named keys; a list is joined with commas."""
+def table(values: Iterable[Mapping[str, Any]], columns: Mapping[str, str], wide: Collection[str] = ()) -> Table:
+    """Make a table of the named keys; a list is joined with commas.
+
+    `wide`: the keys of running text, which give way on a narrow screen before any other column does.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
-        made.add_column(heading, overflow="fold")
+    for key, heading in columns.items():
+        numbers = key in _NUMBERS
+        made.add_column(
+            heading, overflow="fold", no_wrap=bool(wide) and key not in wide, justify="right" if numbers else "left"
+        )
     for value in values:
         made.add_row(*(escape(plain(value.get(key))) for key in columns))
     return made
@@ -131,14 +154,24 @@ def facts(pairs: Mapping[str, Any]) -> Table:
 
 
 def plain(value: object) -> str:
-    """Write one value for a person. What comes from a job or a host does not get to control the terminal."""
+    """Write one value for a person; a time is that of this machine's zone.
+
+    What comes from a job or a host does not get to control the terminal.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(item) for item in value)
     return printable(str(value))
+
+
+def _for_programs(value: object) -> str:
+    """Write what JSON has no form for; a time is UTC."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:

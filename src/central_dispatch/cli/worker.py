@@ -9,11 +9,17 @@ from central_dispatch.cli.lazy import LazyGroup
 from central_dispatch.provisioning.problem import Problem
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from central_dispatch.fleet.models import Worker
     from central_dispatch.fleet.services.workers import Invitation
 
 _QUEUES = "central_dispatch.cli.worker_execute"
 _TABLE = {
+    "assignment": (
+        "central_dispatch.cli.worker_assignment:assignment",
+        "What queue workers of a name serve: list, set, remove.",
+    ),
     "execute": (f"{_QUEUES}:execute", "Run the jobs of the queues, or of some."),
     "host": ("central_dispatch.cli.worker_host:host", "This machine's host worker: enrol, configure, run."),
     "run-service": (f"{_QUEUES}:run_service", "Run one job here, in the foreground."),
@@ -28,13 +34,28 @@ def worker() -> None:
 
 @worker.command("list")
 @screen.command
-def list_workers() -> None:
-    """List the workers."""
-    from central_dispatch.cli import dispatcher
+@click.option("--hosts", is_flag=True, help="Only host workers: those that deploy instances.")
+@click.option("--queues", is_flag=True, help="Only queue workers: those that run jobs.")
+def list_workers(*, hosts: bool, queues: bool) -> None:
+    """List the workers: those of the hosts, which deploy instances, and those of the queues, which run jobs."""
+    from central_dispatch.cli import dispatcher, queue_workers
 
-    columns = {"name": "Name", "state": "State", "online": "Online", "platform": "Platform", "doing": "Doing"}
-    values = [to_json(one) for one in dispatcher.queries.workers()]
-    screen.rows(values, columns | {"alert": "Alert"}, "There is no worker: central-dispatch worker add NAME")
+    both = hosts == queues
+    of_hosts = [{"kind": "host", **to_json(one)} for one in dispatcher.queries.workers()] if hosts or both else []
+    of_queues = queue_workers.views() if queues or both else []
+
+    def words(console: "Console") -> None:
+        if hosts or both:
+            columns = {"name": "Host worker", "state": "State", "online": "Online", "platform": "Platform"}
+            empty = "There is no host worker: central-dispatch worker add NAME"
+            table = screen.table(of_hosts, columns | {"doing": "Doing", "alert": "Alert"}, ("doing", "alert"))
+            console.print(table if of_hosts else empty)
+        if both:
+            console.print()
+        if queues or both:
+            console.print(queue_workers.table(of_queues) if of_queues else queue_workers.EMPTY)
+
+    screen.show([*of_hosts, *of_queues], words)
 
 
 @worker.command("show")

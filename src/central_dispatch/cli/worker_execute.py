@@ -30,6 +30,7 @@ PREPARE = ("central_dispatch.portal.setup:prepare_django",)
 @click.option(
     "-m", "--max-processes", "slots", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs at a time."
 )
+@click.option("--assignment", default="", metavar="NAME", help="Serve what this says, and follow its changes.")
 @click.option("--until-empty", is_flag=True, help="End when nothing is due: for cron.")
 @click.option(
     "--drain-limit", "drain_s", type=click.FloatRange(0), help="Bound of the grace time at the end, in seconds."
@@ -38,10 +39,13 @@ PREPARE = ("central_dispatch.portal.setup:prepare_django",)
 @click.option("--recycle-above", type=click.IntRange(1), default=400, show_default=True, help="MiB of one child.")
 @click.option("--memory-limit", type=click.IntRange(0), default=0, help="MiB of one process. 0: the machine's memory.")
 def execute(
-    names: tuple[str, ...], slots: int, drain_s: float | None, recycle_after: int, recycle_above: int,
-    memory_limit: int, *, until_empty: bool,
+    names: tuple[str, ...], slots: int, assignment: str, drain_s: float | None, recycle_after: int,
+    recycle_above: int, memory_limit: int, *, until_empty: bool,
 ) -> None:  # fmt: skip
-    """Run the jobs of all queues, or of those named. SIGTERM or Ctrl-C: running jobs get their grace time."""
+    """Run the jobs of all queues, of those named, or as an assignment says.
+
+    SIGTERM or Ctrl-C: running jobs get their grace time; a second one does not wait for it.
+    """
     from central_dispatch.worker.execute import Setup, run
     from central_dispatch.worker.timing import Recycling
 
