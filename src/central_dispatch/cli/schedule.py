@@ -48,9 +48,7 @@ def list_schedules() -> None:
 @screen.command
 @click.argument("name")
 @click.option("--queue-name", "queue", default="", metavar="QUEUE", help="The kind of job that it makes.")
-@click.option(
-    "--cron", "expression", default="", metavar="'M H D MON DOW'", help="Five fields, as cron has them."
-)
+@click.option("--cron", "expression", default="", metavar="'M H D MON DOW'", help="Five fields, as cron has them.")
 @click.option("--zone", default="", help="Whose time that is, such as Europe/Berlin.  [default: UTC]")
 @click.option("--payload", default="", metavar="FILE", help="The jobs' payload as JSON; - is standard input.")
 @click.option("--priority", type=click.IntRange(0, 9), help="9 is first.  [default: 5]")

@@ -2,7 +2,7 @@
 
 import click
 
-from central_dispatch.cli import exit_codes, screen
+from central_dispatch.cli import exit_codes, logs, screen
 from central_dispatch.provisioning.problem import Problem
 
 
@@ -10,12 +10,14 @@ from central_dispatch.provisioning.problem import Problem
 @screen.command
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="0: a free one.")
-def serve(host: str, port: int) -> None:
+@logs.option
+def serve(host: str, port: int, log_format: str) -> None:
     """Run the dispatcher: portal, API and host API. The first start prints the administrator's password, once."""
     from central_dispatch.portal.serve import first_start
     from central_dispatch.portal.serve import serve as run
 
     started = first_start()
+    logs.reformat(log_format)
     show_password(started.password)
 
     def ready(url: str) -> None:

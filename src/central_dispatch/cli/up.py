@@ -11,10 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import click
 
-from central_dispatch.cli import exit_codes, first_host, places, screen
+from central_dispatch.cli import exit_codes, first_host, logs, places, screen
 from central_dispatch.cli.supervisor import Child, Supervisor
 from central_dispatch.provisioning.problem import Problem
 
@@ -23,6 +24,8 @@ PORT_S = 30.0
 READY_S = 60.0
 #: Running jobs' grace time when everything stops, at most, in seconds: less than the supervisor waits for a child.
 DRAIN_S = 60
+#: What the queue worker of `up` serves is kept under this name.
+ASSIGNMENT = "default"
 
 
 @click.command()
@@ -34,7 +37,8 @@ DRAIN_S = 60
     type=click.Choice(["sandbox", "debian", "red-hat"]),
     help="What instances are deployed to. Default: as before, at first a sandbox; the machine itself only when asked.",
 )
-def up(host: str, port: int, layout: str | None) -> None:
+@logs.option
+def up(host: str, port: int, layout: str | None, log_format: str) -> None:
     """Run everything on this one machine, in the foreground; Ctrl-C stops it.
 
     The first start makes an administrator, whose password is shown once, and a sandbox with real servers of its
@@ -44,21 +48,30 @@ def up(host: str, port: int, layout: str | None) -> None:
         supervisor = Supervisor(lambda text: screen.event("process", text, text=text))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.stopping.set())
-        _run(supervisor, host, port, layout or "")
+        _run(supervisor, _Place(host, port, log_format), layout or "")
 
 
-def _run(supervisor: Supervisor, host: str, port: int, layout: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the portal listens, and the form of the parts' logs."""
+
+    host: str
+    port: int
+    log_format: str
+
+
+def _run(supervisor: Supervisor, place: _Place, layout: str) -> None:
     own = first_host.own_host(layout)
     try:
-        pin = _start_dispatcher(supervisor, host, port)
+        pin = _start_dispatcher(supervisor, place)
         first_host.register_sample(own)
         # The host worker trusts the certificate by its pin, whatever the name: it stays on the loopback.
-        url = f"https://localhost:{port}"
+        url = f"https://localhost:{place.port}"
         if not supervisor.stopping.is_set() and not first_host.is_enrolled(own):
             first_host.enrol_here(own, url, pin)
         if not supervisor.stopping.is_set():
             supervisor.start("host worker", _part("worker", "host"))
-            supervisor.start("queue worker", _part("worker", "execute", "-m", "2", "--drain-limit", str(DRAIN_S)))
+            _start_queue_worker(supervisor, place)
             first_host.wait_online(supervisor.stopping)
             _say_ready(own, url)
         supervisor.watch()
@@ -71,18 +84,30 @@ def _run(supervisor: Supervisor, host: str, port: int, layout: str) -> None:
         screen.event("stopped", "Everything is stopped.")
 
 
-def _start_dispatcher(supervisor: Supervisor, host: str, port: int) -> str:
+def _start_queue_worker(supervisor: Supervisor, place: _Place) -> None:
+    """Start it by an assignment, made at the first start: it is shown, and can be changed while it runs."""
+    from central_dispatch.cli import dispatcher
+    from central_dispatch.worker_manager import assignments, queries
+
+    if not queries.assignments().filter(pk=ASSIGNMENT).exists():
+        dispatcher.granted(assignments.put(dispatcher.actor(), ASSIGNMENT, slots=2, host=socket.gethostname()))
+    how = ("--drain-limit", str(DRAIN_S), "--log-format", place.log_format)
+    supervisor.start("queue worker", _part("worker", "execute", "--assignment", ASSIGNMENT, *how))
+
+
+def _start_dispatcher(supervisor: Supervisor, place: _Place) -> str:
     from central_dispatch.cli.serve import show_password
     from central_dispatch.portal.serve import first_start
     from central_dispatch.portal.tls import certificate_path
 
-    _wait_for_port(host, port)
+    _wait_for_port(place.host, place.port)
     started = first_start()
     show_password(started.password)
-    child = supervisor.start("dispatcher", _part("serve", "--host", host, "--port", str(port)))
+    where = ("--host", place.host, "--port", str(place.port))
+    child = supervisor.start("dispatcher", _part("serve", *where, "--log-format", place.log_format))
     context = ssl.create_default_context(cafile=str(certificate_path()))
     deadline = time.monotonic() + READY_S
-    while not supervisor.stopping.is_set() and not _answers(f"https://localhost:{port}/healthz", context):
+    while not supervisor.stopping.is_set() and not _answers(f"https://localhost:{place.port}/healthz", context):
         _still_coming(child, deadline)
         supervisor.stopping.wait(0.1)
     return started.pin

@@ -7,12 +7,13 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from central_dispatch.cli import exit_codes, places, screen
+from central_dispatch.cli import exit_codes, logs, places, screen
 from central_dispatch.jobs.job import MAX_PAYLOAD_BYTES, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind, find_kind
 from central_dispatch.jobs.ports import Store, StoreDown
@@ -20,6 +21,10 @@ from central_dispatch.jobs.text import one_line, printable
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker.parent import Wishes
 
+if TYPE_CHECKING:
+    from central_dispatch.worker.execute import Ended, Setup
+
+_log = logging.getLogger(__name__)
 #: What the fork server does before its first fork, so that every child finds it done.
 PREPARE = ("central_dispatch.portal.setup:prepare_django",)
 
@@ -27,9 +32,7 @@ PREPARE = ("central_dispatch.portal.setup:prepare_django",)
 @click.command()
 @screen.command
 @click.option("--queue-name", "names", multiple=True, metavar="QUEUE", help="Serve this queue; may be repeated.")
-@click.option(
-    "-m", "--max-processes", "slots", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs at a time."
-)
+@click.option("-m", "--max-processes", "slots", type=click.IntRange(1, 256), help="Jobs at a time.  [default: 1]")
 @click.option("--assignment", default="", metavar="NAME", help="Serve what this says, and follow its changes.")
 @click.option("--until-empty", is_flag=True, help="End when nothing is due: for cron.")
 @click.option(
@@ -38,35 +41,16 @@ PREPARE = ("central_dispatch.portal.setup:prepare_django",)
 @click.option("--recycle-after", type=click.IntRange(1), default=1000, show_default=True, help="Jobs of one child.")
 @click.option("--recycle-above", type=click.IntRange(1), default=400, show_default=True, help="MiB of one child.")
 @click.option("--memory-limit", type=click.IntRange(0), default=0, help="MiB of one process. 0: the machine's memory.")
-def execute(
-    names: tuple[str, ...], slots: int, assignment: str, drain_s: float | None, recycle_after: int,
-    recycle_above: int, memory_limit: int, *, until_empty: bool,
-) -> None:  # fmt: skip
+@click.option(
+    "--listen", default="", metavar="ADDRESS", help="Serve /metrics and /healthz: 127.0.0.1:9464, or unix:/PATH."
+)
+@logs.option
+def execute(**given: Any) -> None:  # noqa: ANN401 the options above
     """Run the jobs of all queues, of those named, or as an assignment says.
 
     SIGTERM or Ctrl-C: running jobs get their grace time; a second one does not wait for it.
     """
-    from central_dispatch.worker.execute import Setup, run
-    from central_dispatch.worker.timing import Recycling
-
-    queues = known_queues(names) if names else tuple(KINDS)
-    store = opened_store()
-    broker = opened_broker()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    setup = Setup(
-        directory=work_directory(),
-        prepare=PREPARE,
-        drain_s=float("inf") if drain_s is None else drain_s,
-        recycling=Recycling(jobs=recycle_after, resident_bytes=recycle_above << 20, limit_bytes=memory_limit << 20),
-    )
-    logging.getLogger(__name__).info("%d at a time, queues: %s", slots, ", ".join(queues))
-    try:
-        ended = run(store, broker, queues, slots, heeding_signals(), setup, until_empty=until_empty)
-    except OSError as error:
-        raise screen.Stop(exit_codes.FAILED, _files(error)) from None
-    finally:
-        broker.close()
-        store.close()
+    ended = _execute(_Options(**given))
     if ended.problem:
         raise screen.Stop(exit_codes.FAILED, ended.problem)
     words = "Nothing is due any more" if ended.reason == "empty" else "Stopped"
@@ -74,12 +58,81 @@ def execute(
     screen.say(value, f"{words}; {ended.executions} executions.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    names: tuple[str, ...]
+    slots: int | None
+    assignment: str
+    until_empty: bool
+    drain_s: float | None
+    recycle_after: int
+    recycle_above: int
+    memory_limit: int
+    listen: str
+    log_format: str
+
+
+def _execute(options: _Options) -> "Ended":
+    from central_dispatch.worker.execute import run
+    from central_dispatch.worker.monitor import listening
+
+    if options.assignment and (options.names or options.slots is not None):
+        what = "An assignment says which queues, and how many jobs at a time"
+        mend = f"Change it: central-dispatch worker assignment set {options.assignment} …"
+        raise screen.Stop(exit_codes.USAGE, Problem(what, "--queue-name and -m go without --assignment", mend))
+    queues = known_queues(options.names) if options.names else tuple(KINDS)
+    slots = options.slots or 1
+    store, broker = opened_store(), opened_broker()
+    logs.configure(options.log_format)
+    setup = _setup(options)
+    monitor = screen.granted(listening(options.listen, store, broker, setup.vitals)) if options.listen else None
+    if monitor:
+        _log.info("metrics and health are at %s", monitor.address)
+        monitor.start()
+    if not options.assignment:
+        _log.info("%d at a time, queues: %s", slots, ", ".join(queues))
+    try:
+        return run(store, broker, queues, slots, heeding_signals(), setup, until_empty=options.until_empty)
+    except OSError as error:
+        raise screen.Stop(exit_codes.FAILED, _files(error)) from None
+    finally:
+        if monitor:
+            monitor.close()
+        broker.close()
+        store.close()
+
+
+def _setup(options: _Options) -> "Setup":
+    from central_dispatch.worker.execute import Setup
+    from central_dispatch.worker.supervision import Supervision
+    from central_dispatch.worker.timing import Recycling
+    from central_dispatch.worker.vitals import Vitals
+
+    vitals = Vitals()
+    alive = Supervision(vitals).alive
+    alive()
+    return Setup(
+        directory=work_directory(),
+        prepare=PREPARE,
+        drain_s=float("inf") if options.drain_s is None else options.drain_s,
+        recycling=Recycling(
+            jobs=options.recycle_after,
+            resident_bytes=options.recycle_above << 20,
+            limit_bytes=options.memory_limit << 20,
+        ),
+        assignment=options.assignment,
+        vitals=vitals,
+        alive=alive,
+    )
+
+
 @click.command("run-service")
 @screen.command
 @click.argument("kind")
 @click.argument("payload", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-p", "--preserve-payload", is_flag=True, help="Keep the payload's file when the job is finished.")
-def run_service(kind: str, payload: Path, *, preserve_payload: bool) -> None:
+@logs.option
+def run_service(kind: str, payload: Path, log_format: str, *, preserve_payload: bool) -> None:
     """Run one job of a kind here, in the foreground, with the payload of a JSON file. It is recorded as any other.
 
     What it prints goes to standard error. When it is finished the file is removed. Exit code 0: finished.
@@ -94,7 +147,7 @@ def run_service(kind: str, payload: Path, *, preserve_payload: bool) -> None:
         enqueued_by=os.environ.get("SUDO_USER") or getpass.getuser(),
     )
     store, broker = opened_store(), opened_broker()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logs.configure(log_format, logging.WARNING)
     setup = Setup(
         directory=work_directory(),
         prepare=PREPARE,

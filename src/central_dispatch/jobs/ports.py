@@ -51,6 +51,18 @@ class Settled:
     output: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is in a queue. `oldest_due_s`: how long its first due row has waited, in seconds; None: none is due."""
+
+    queue: str
+    waiting: int
+    running: int
+    in_error: int
+    oldest_due_s: float | None
+    paused: bool
+
+
 class Store(Protocol):
     """The job table. Every method is one transaction; all raise `StoreDown` where the database is away."""
 
@@ -163,6 +175,9 @@ class Store(Protocol):
 
     def follow(self, parent: str, queues: Collection[str], slots: int) -> bool:
         """Write what a registered parent serves from now on; False where it is not registered."""
+
+    def depths(self, queues: Collection[str], now: datetime) -> list[Depth]:
+        """Return how much is in each of these queues, in their order. It counts rows: for a look now and then."""
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
         """Keep what running executions printed so far, by (job, fence): the whole each time, bounded by the caller.

@@ -51,26 +51,25 @@ class Watch:
         self._looked_at = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ears:
+    """What is called from the beats' thread. `turned` says when our main loop turned last, monotonic."""
+
+    turned: Callable[[], float]
+    lost: Callable[[], None]  # our rows were taken
+    sweeping: Callable[[str], None]  # a parent of that host is about to lose its rows
+    alive: Callable[[], None] = lambda: None  # as often as this beats, whether the database answers or not
+    beaten: Callable[[], None] = lambda: None  # a beat went through
+
+
 class Beats:
     """Beats for one parent and sweeps the others. Calls back from its own thread."""
 
-    def __init__(
-        self,
-        store: Store,
-        parent: Parent,
-        timing: Timing,
-        *,
-        lost: Callable[[], None],
-        sweeping: Callable[[str], None],
-        turned: Callable[[], float],
-    ) -> None:
-        """`lost`: our rows were taken; `sweeping`: that host's parent loses its rows; `turned`: when our loop did."""
+    def __init__(self, store: Store, parent: Parent, timing: Timing, ears: Ears) -> None:
         self._store = store
         self._parent = parent
         self._timing = timing
-        self._lost = lost
-        self._sweeping = sweeping
-        self._turned = turned
+        self._ears = ears
         self._watch = Watch(timing.lease_s, 3 * timing.beat_s)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
@@ -86,14 +85,16 @@ class Beats:
 
     def _run(self) -> None:
         while not self._over.wait(self._timing.beat_s):
-            if time.monotonic() - self._turned() > self._timing.stuck_s:
+            if time.monotonic() - self._ears.turned() > self._timing.stuck_s:
                 # Without a beat the rows are freed in a lease's time; ending brings a working parent at once.
                 _log.critical("the main loop has not turned for %g s: ending", self._timing.stuck_s)
                 os._exit(70)
             try:
+                self._ears.alive()
                 if not self._store.beat(self._parent.id):
-                    self._lost()
+                    self._ears.lost()
                     return
+                self._ears.beaten()
                 self._sweep()
             except StoreDown:
                 self._watch.forget()
@@ -104,7 +105,7 @@ class Beats:
     def _sweep(self) -> None:
         others = [beat for beat in self._store.beats() if beat.parent != self._parent.id]
         for beat in self._watch.look(others, time.monotonic()):
-            self._sweeping(beat.host)
+            self._ears.sweeping(beat.host)
             jobs = self._store.sweep(beat.parent, beat.count, datetime.now(UTC))
             _log.warning(
                 "queue worker %s on %s has not beaten for %g s: %d jobs are free again",

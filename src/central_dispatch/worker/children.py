@@ -108,6 +108,16 @@ class Children:
             if child.slot < self.slots and not child.busy and not child.leaving
         )  # fmt: skip
 
+    @property
+    def busy(self) -> int:
+        """Return how many have a job. From any thread."""
+        return sum(child.busy for child in list(self._children.values()))
+
+    @property
+    def pids(self) -> list[int]:
+        """Return their processes. From any thread."""
+        return [child.pid for child in list(self._children.values()) if child.pid]
+
     def give(self, child: Child, order: dict[str, Any]) -> None:
         """Have an idle child run a job."""
         child.busy = child.used = True

@@ -8,13 +8,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from central_dispatch.jobs.job import Claim, Progress
-from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
+from central_dispatch.jobs.ports import Broker, Parent, Settled, Store, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.worker.claims import Claimed, Claims
 from central_dispatch.worker.following import Following, Resized
@@ -46,9 +46,10 @@ class Clerk:
     """One parent's clerk. `post` is called from its thread and must return at once."""
 
     def __init__(
-        self, store: Store, broker: Broker, parent: Parent, timing: Timing, post: Post, known: Collection[str] = ()
-    ) -> None:
-        """`known`: the queues that an assignment may name."""
+        self, store: Store, broker: Broker, parent: Parent, timing: Timing, post: Post,
+        known: Collection[str] = (), settled: Callable[[Sequence[Settled]], None] = lambda _settled: None,
+    ) -> None:  # fmt: skip
+        """`known`: the queues that an assignment may name; `settled` hears, in this thread, what was settled."""
         self._store = store
         self._broker = broker
         self._timing = timing
@@ -62,7 +63,8 @@ class Clerk:
         self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
         self._reports = Reports(store, timing.progress_s, timing.output_s)
         self._next_look = self._next_interrupts = self._earliest_interrupts = 0.0
-        self._down = False
+        self._settled = settled
+        self._down = ""
         self._draining = self._finishing = False
         self._give_up = math.inf
         self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
@@ -142,6 +144,16 @@ class Clerk:
         """Return a queue's settings as last read, at most a second ago while one of its jobs is held."""
         return self._settings.last(queue)
 
+    @property
+    def down(self) -> str:
+        """Return why the database is away; empty while it answers. From any thread."""
+        return self._down
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Return what is served now. From any thread."""
+        return self._following.parent.queues
+
     # The thread.
 
     def _run(self) -> None:
@@ -152,7 +164,7 @@ class Clerk:
                 self._round()
                 if self._down:
                     _log.info("the database answers again")
-                self._down = False
+                self._down = ""
             except StoreDown as error:
                 self._locks.give_up(str(error))
                 self._stumble(str(error))
@@ -163,7 +175,7 @@ class Clerk:
     def _stumble(self, why: str) -> None:
         if why and not self._down:
             _log.warning("the database is away: %s; running jobs go on and are settled later", why)
-        self._down = bool(why)
+        self._down = why
         self._wake.clear()
         time.sleep(min(self._timing.store_down_s, max(0.0, self._give_up - time.monotonic())))
         self._wake.set()
@@ -182,7 +194,9 @@ class Clerk:
         if self._finishing:
             self._settlements.release_what_never_began()
         if self._settlements:
-            self._reports.settled(self._settlements.settle(self._timing.group_s))
+            settled = self._settlements.settle(self._timing.group_s)
+            self._reports.settled(settled)
+            self._settled(settled)
         now = time.monotonic()
         if now >= self._next_look:
             self._look(now)

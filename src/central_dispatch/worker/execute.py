@@ -21,7 +21,7 @@ from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker import process_tree
-from central_dispatch.worker.beats import Beats
+from central_dispatch.worker.beats import Beats, Ears
 from central_dispatch.worker.children import Broken, Children
 from central_dispatch.worker.clerk import Claimed, Clerk
 from central_dispatch.worker.executions import Rules
@@ -30,6 +30,7 @@ from central_dispatch.worker.messages import Rules as ChildRules
 from central_dispatch.worker.messages import Start
 from central_dispatch.worker.parent import ParentLoop, Wishes
 from central_dispatch.worker.timing import Recycling, Timing
+from central_dispatch.worker.vitals import Parts, Vitals
 
 _log = logging.getLogger(__name__)
 Reason = Literal["stopped", "empty", "broken"]
@@ -40,7 +41,8 @@ class Setup:
     """What a queue worker is started with. `prepare`: modules, or `module:function`, loaded before the first fork.
 
     `drain_s` bounds the grace time that running jobs get when the worker is told to stop. `assignment`: its name where
-    the worker follows one; queues and slots then are what it says.
+    the worker follows one; queues and slots then are what it says. `vitals` tells those who watch how the worker is;
+    `alive` is called every few seconds while it is not stuck.
     """
 
     directory: Path
@@ -50,6 +52,8 @@ class Setup:
     timing: Timing = field(default_factory=Timing)
     recycling: Recycling = field(default_factory=Recycling)
     assignment: str = ""
+    vitals: Vitals = field(default_factory=Vitals)
+    alive: Callable[[], None] = lambda: None
     echo: Callable[[bytes], None] | None = None
     on_progress: Callable[[Claim, Progress], None] | None = None
 
@@ -73,6 +77,7 @@ def run(
     end_leftovers(setup.directory)
     directory.take()
     executions = 0
+    setup.vitals.draining = wishes.stop.is_set
     try:
         while True:
             worker = _Incarnation(store, broker, queues, slots, wishes, setup)
@@ -159,6 +164,8 @@ class _Incarnation:
                 if not told:
                     _log.warning("the database is away: %s; the worker starts when it answers", error)
                 told = True
+                self._setup.vitals.waits_for = f"the database is away: {error}"
+                self._setup.alive()
                 if time.monotonic() - begun > patience_s or self._wishes.stop.wait(self._setup.timing.store_down_s):
                     return Problem("The job database is away", str(error))
                 continue
@@ -186,17 +193,22 @@ class _Incarnation:
             echo=setup.echo, on_progress=setup.on_progress,
         )  # fmt: skip
         loop = ParentLoop(rules, self._wishes)
-        clerk = Clerk(self._store, self._broker, self._parent, setup.timing, loop.post, tuple(setup.kinds))
+        clerk = Clerk(
+            self._store, self._broker, self._parent, setup.timing, loop.post, tuple(setup.kinds), setup.vitals.settled
+        )
         child = ChildRules(setup.recycling.jobs, setup.recycling.resident_bytes, setup.recycling.limit_bytes)
         start = Start(-1, setup.timing.stopped_s, setup.prepare, child)
         environment = {**os.environ, MARK: own_mark(setup.directory)}
         return loop, clerk, Children(self._parent.slots, start, environment, setup.directory, loop.selector)
 
     def _work(self, loop: ParentLoop, clerk: Clerk, children: Children) -> _End:
-        beats = Beats(
-            self._store, self._parent, self._setup.timing,
-            lost=loop.lose, sweeping=self._before_sweeping, turned=lambda: loop.turned,
-        )  # fmt: skip
+        vitals, alive = self._setup.vitals, self._setup.alive
+        ears = Ears(
+            turned=lambda: loop.turned, lost=loop.lose, sweeping=self._before_sweeping, alive=alive, beaten=vitals.beat
+        )
+        beats = Beats(self._store, self._parent, self._setup.timing, ears)
+        vitals.beat()  # it has just registered
+        vitals.parts = Parts(loop, children, clerk)
         beats.start()
         clerk.start()
         try:
@@ -212,6 +224,7 @@ class _Incarnation:
         return self._close(loop, clerk, children, beats, _End(reason, loop.settled))
 
     def _close(self, loop: ParentLoop, clerk: Clerk, children: Children, beats: Beats, end: _End) -> _End:
+        self._setup.vitals.parts, self._setup.vitals.waits_for = None, "it begins anew, or ends"
         # Children first: nothing runs any more when its row is given back.
         children.close()
         if end.reason == "lost":

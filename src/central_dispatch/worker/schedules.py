@@ -45,7 +45,8 @@ class Schedules:
         job = self._store.run_schedule(schedule.name, seen, due.next_run_at, now)
         if job is None:
             return False
-        _log.info("schedule %s: job %d of %s", schedule.name, job, schedule.queue)
+        fields = {"schedule": schedule.name, "job": job, "queue": schedule.queue}
+        _log.info("schedule %s: job %d of %s", schedule.name, job, schedule.queue, extra=fields)
         return True
 
     def _next_run(self, schedule: Schedule, now: datetime) -> datetime | None:

@@ -17,6 +17,7 @@ from central_dispatch.worker import answers
 from central_dispatch.worker.claims import Claims
 from central_dispatch.worker.known_settings import KnownSettings
 from central_dispatch.worker.lock_requests import LockRequests
+from central_dispatch.worker.log_fields import about
 
 _log = logging.getLogger(__name__)
 #: How many times as long what has ended is held back while more is claimed than the slots can run: nobody waits for
@@ -109,7 +110,9 @@ class Settlements:
             except StoreDown:
                 raise
             except Exception:  # noqa: BLE001 likewise
-                _log.exception("job %d cannot be settled as %s", ended.claim.job, attempt.outcome)
+                _log.exception(
+                    "job %d cannot be settled as %s", ended.claim.job, attempt.outcome, extra=about(ended.claim)
+                )
         return False
 
     def _ring_after(self, settled: list[Settled]) -> None:
@@ -144,17 +147,22 @@ def letter(settled: Settled) -> DeadLetter:
 
 def tell(settled: Settled, *, is_kept: bool) -> None:
     """Write to the log what became of an execution."""
-    job, kind, fence = settled.claim.job, settled.claim.kind, settled.claim.fence
-    settlement = settled.settlement
-    if not is_kept:
-        _log.warning("job %d (%s): fence %d is gone, its outcome %s is dropped", job, kind, fence, settled.outcome)
-    elif settlement.state == "in_error":
-        _log.error("job %d (%s) is in error after %d attempts: %s", job, kind, settlement.attempts, settlement.error)
-    elif settlement.state == "interrupted":
-        _log.info("job %d (%s) is interrupted by %s: %s", job, kind, settlement.by, settlement.error)
-    elif settlement.state == "waiting":
-        _log.info(
-            "job %d (%s) %s, waits for %s: %s", job, kind, settled.outcome, settlement.waiting_for, settlement.error
-        )
-    else:
-        _log.debug("job %d (%s) is finished", job, kind)
+    level, words = _words(settled) if is_kept else _dropped(settled)
+    _log.log(level, "job %d (%s) %s", settled.claim.job, settled.claim.kind, words, extra=about(settled.claim))
+
+
+def _dropped(settled: Settled) -> tuple[int, str]:
+    return logging.WARNING, f"has lost fence {settled.claim.fence}: its outcome {settled.outcome} is dropped"
+
+
+def _words(settled: Settled) -> tuple[int, str]:
+    found = settled.settlement
+    match found.state:
+        case "in_error":
+            return logging.ERROR, f"is in error after {found.attempts} attempts: {found.error}"
+        case "interrupted":
+            return logging.INFO, f"is interrupted by {found.by}: {found.error}"
+        case "waiting":
+            return logging.INFO, f"{settled.outcome}, waits for {found.waiting_for}: {found.error}"
+        case _:
+            return logging.DEBUG, "is finished"

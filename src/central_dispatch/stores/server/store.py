@@ -12,13 +12,14 @@ from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.lock import Holder, Lock
-from central_dispatch.jobs.ports import Beat, Parent, Settled
+from central_dispatch.jobs.ports import Beat, Depth, Parent, Settled
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.stores.presence import process_is_gone
 from central_dispatch.stores.server import (
     assignments,
     claiming,
+    depths,
     locking,
     output,
     parents,
@@ -218,6 +219,10 @@ class ServerStore:
     def follow(self, parent: str, queues: Collection[str], slots: int) -> bool:
         """Write what a registered parent serves from now on; False where it is not registered."""
         return self._announcing(lambda session: assignments.follow(session, parent, queues, slots), _nothing, "parents")
+
+    def depths(self, queues: Collection[str], now: datetime) -> list[Depth]:
+        """Return how much is in each of these queues, in their order."""
+        return self._connections.read(lambda session: depths.depths(session, self._queues, queues, now))
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
         """Keep what running executions printed so far."""

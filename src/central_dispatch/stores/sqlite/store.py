@@ -11,7 +11,7 @@ from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.lock import Holder, Lock
-from central_dispatch.jobs.ports import Beat, Parent, Settled, StoreDown
+from central_dispatch.jobs.ports import Beat, Depth, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.stores.gate import GateClosed
@@ -19,6 +19,7 @@ from central_dispatch.stores.presence import process_is_gone
 from central_dispatch.stores.sqlite import (
     assignments,
     claiming,
+    depths,
     locking,
     parents,
     pruning,
@@ -243,6 +244,11 @@ class SqliteStore:
             known = assignments.follow(connection, parent, tuple(queues), slots)
             self._announce(connection, [], "parents")
         return known
+
+    def depths(self, queues: Collection[str], now: datetime) -> list[Depth]:
+        """Return how much is in each of these queues, in their order."""
+        with self._connections.reading() as connection:
+            return depths.depths(connection, self._queues, queues, now)
 
     def keep_output(self, outputs: Mapping[tuple[int, int], bytes]) -> None:
         """Keep what running executions printed so far, and tell live pages; a file that has a fault is done without."""
