@@ -21,7 +21,7 @@ class Supervision:
 
     def alive(self) -> None:
         """Say that the worker works, or for what it waits; ready is also who waits for an absent database."""
-        lines = ["WATCHDOG=1", f"STATUS={self._status()}"]
+        lines = ["WATCHDOG=1", f"STATUS={' '.join(self._status().split())}"]
         if not self._ready:
             lines.append("READY=1")
             self._ready = True
