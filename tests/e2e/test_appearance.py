@@ -49,6 +49,13 @@ def addresses(dispatcher: Dispatcher, host: ScriptedHost, chromium: object, sign
         "/account/",
         "/account/confirm/",
         "/account/second-factor/",
+        "/users/",
+        "/users/new/",
+        "/users/1/",
+        "/users/1/edit/",
+        "/users/1/remove/",
+        "/tokens/",
+        "/tokens/new/",
         "/nothing-here/",
     ]
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import ACTS, may
-from central_dispatch.portal.accounts.arrival import is_fresh, is_unfinished
+from central_dispatch.portal.accounts.arrival import first_task, is_fresh
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.sessions import note_use
 
@@ -23,7 +23,8 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 def requires(access: str, *, fresh: bool = False, early: bool = False) -> Callable[[View], View]:
     """Declare the act of a view (a row of `fleet.permissions.ACTS`), `public`, or `own`. The outermost decorator.
 
-    `fresh`: only for who showed lately who they are; `early`: also for who has yet to set up a second factor.
+    `fresh`: only for who showed lately who they are; `early`: also before a one-time password was changed or the
+    second factor that a role wants was set up.
     The services ask again, with the thing that is acted on. `KeyError` for an act that is not in the table.
     """
     if access not in {PUBLIC, OWN}:
@@ -79,8 +80,8 @@ class AccessMiddleware:
 
 def _detour(request: HttpRequest, user: User, view: Callable[..., Any]) -> HttpResponseBase | None:
     """Return the way to what has to be done first; None: nothing has."""
-    if not getattr(view, "early", False) and is_unfinished(request, user):
-        return _to_page(request, reverse("second-factor"))
+    if not getattr(view, "early", False) and (task := first_task(request, user)):
+        return _to_page(request, reverse(task))
     if getattr(view, "fresh", False) and not is_fresh(request):
         # What was sent is not kept: a form that waited for so long is sent again by who looks at it.
         back = request.get_full_path() if request.method in {"GET", "HEAD"} else _form_page(request)

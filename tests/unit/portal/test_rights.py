@@ -23,6 +23,7 @@ from central_dispatch.fleet.permissions import ACTS
 from central_dispatch.fleet.services import runs
 from central_dispatch.portal.access import access_of
 from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.accounts.tokens import NewToken, create_token
 from central_dispatch.portal.api.access import Needs
 from central_dispatch.portal.api.site import api
 from central_dispatch.portal.asgi import Application
@@ -119,14 +120,18 @@ class Things:
 
 
 @pytest.fixture
-def things(administrator: Actor) -> dict[str, Things]:
+def things(administrator: Actor, person: Callable[..., User]) -> dict[str, Things]:
     made = {}
+    somebody = person(Role.VIEWER, "somebody")
+    token = create_token(somebody.actor("page", ""), somebody, "ci", ["*"], 1)
+    assert isinstance(token, NewToken)
     for whose in ("own", "foreign"):
         worker, _ = enrolled(administrator, f"web-{whose}")
         instance = draft(administrator, worker, f"acme-{whose}")
         run = runs.request_plan(administrator, instance.pk)
         assert isinstance(run, Run)
-        ids = {"worker_id": worker.pk, "instance_id": instance.pk, "run_id": run.pk}
+        ids = {"worker_id": worker.pk, "instance_id": instance.pk, "run_id": run.pk, "user_id": str(somebody.pk)}
+        ids["token_id"] = str(token.token.pk)
         made[whose] = Things(ids, instance)
     return made
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from axes.handlers.proxy import AxesProxyHandler
 from django.contrib import auth
@@ -78,9 +79,11 @@ def confirmed(request: HttpRequest) -> None:
     request.session[_CONFIRMED] = time.time()
 
 
-def is_unfinished(request: HttpRequest, user: User) -> bool:
-    """Say whether the person has to set up a second factor before anything else."""
-    return not request.session.get(_FACTOR) and must_set_up(user)
+def first_task(request: HttpRequest, user: User) -> Literal["", "account", "second-factor"]:
+    """Return the page of what the person has to do before anything else: another password, a second factor."""
+    if user.password_is_passing:
+        return "account"
+    return "second-factor" if not request.session.get(_FACTOR) and must_set_up(user) else ""
 
 
 def _let_in(request: HttpRequest, user: User) -> None:

@@ -35,6 +35,8 @@ class User(AbstractUser):
     role_words = models.CharField(max_length=200, blank=True, db_default="", default="")
     #: {"workers": [id], "instances": [id], "databoxes": [id]}: what acts are confined to; without a list, nothing.
     limits_json = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    #: An administrator made the password: the person changes it before anything else.
+    password_is_passing = models.BooleanField(default=False, db_default=False, editable=False)
     #: A digest of the identity by which a provider vouches for the person; null: none is linked.
     vouched_as = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001 unique where set
     #: The roles come from the provider at each login.

@@ -68,7 +68,7 @@ def new_password(by: Actor, username: str, password: str | None = None) -> NewPa
         return Refused("invalid", problems)
     made = _with_password(user, password)
     with transaction.atomic():
-        _save(user, "password")
+        _save(user, "password", "password_is_passing")
         audit.record(by, "account.password", _subject(user), title=user.username)
     return made
 
@@ -153,6 +153,7 @@ def _save(user: User, *fields: str) -> None:
 
 def _with_password(user: User, password: str | None) -> NewPassword:
     given = generated_password() if password is None else password
+    user.password_is_passing = password is None
     user.set_password(given)
     return NewPassword(user, given)
 

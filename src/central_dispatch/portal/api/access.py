@@ -7,7 +7,7 @@ from ninja.security.base import AuthBase
 
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import ACTS, may
-from central_dispatch.portal.accounts.arrival import is_fresh, is_unfinished
+from central_dispatch.portal.accounts.arrival import first_task, is_fresh
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.host_api.views import bearer
@@ -60,8 +60,9 @@ def _caller(request: HttpRequest) -> Actor | None:
         return None
     if _csrf_fails(request):
         raise HttpError(403, "the CSRF token is missing or wrong; send it as X-CSRFToken, or use an API token")
-    if is_unfinished(request, user):
-        raise HttpError(403, "set up a second factor first: your roles want one")
+    if task := first_task(request, user):
+        what = "set up a second factor: your roles want one" if task == "second-factor" else "change the password"
+        raise HttpError(403, f"sign in to the portal first, and {what}")
     return user.actor("api", address)
 
 

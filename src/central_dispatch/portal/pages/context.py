@@ -28,6 +28,8 @@ def place_of(path: str) -> str:
         "/runs/": "runs",
         "/settings/central-dispatch/": "workers",
         "/audit/": "audit",
+        "/users/": "users",
+        "/tokens/": "tokens",
         "/settings/": "settings",
         "/account/": "account",
     }

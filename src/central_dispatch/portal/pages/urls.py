@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from central_dispatch.portal.pages import audit, login, overview, provider, theme
+from central_dispatch.portal.pages import audit, login, overview, provider, theme, tokens
 from central_dispatch.portal.pages.account import second_factor
 from central_dispatch.portal.pages.account import views as account
 
@@ -25,5 +25,9 @@ urlpatterns = [
     path("runs/", include("central_dispatch.portal.pages.runs.urls")),
     path("settings/", overview.settings_menu, name="settings"),
     path("settings/central-dispatch/", include("central_dispatch.portal.pages.workers.urls")),
+    path("users/", include("central_dispatch.portal.pages.people.urls")),
+    path("tokens/", tokens.listing, name="tokens"),
+    path("tokens/new/", tokens.new, name="token-new"),
+    path("tokens/<int:token_id>/revoke/", tokens.revoke, name="token-revoke"),
     path("audit/", audit.audit, name="audit"),
 ]

@@ -37,7 +37,9 @@ def account(request: HttpRequest) -> HttpResponse:
         form.fields["old_password"].widget.attrs.pop("autofocus", None)  # the page is about more than the password
     if form is not None and request.method == "POST" and form.is_valid():
         actor = actor_of(request)
-        user = form.save()
+        user = form.save(commit=False)
+        user.password_is_passing = False
+        user.save(update_fields=["password", "password_is_passing"])
         update_session_auth_hash(request, user)
         sessions.end_others(user, request.session.session_key)
         arrival.confirmed(request)
