@@ -93,7 +93,7 @@ def test_who_gets_other_rights_a_new_password_or_is_kept_out_is_logged_out_at_on
     for act in (
         lambda: change_rights(administrator, "ada", Role.VIEWER),
         lambda: change_rights(administrator, "ada", Role.VIEWER, Limits(instances=frozenset({instance.pk}))),
-        lambda: new_password(administrator, "ada"),
+        lambda: new_password(administrator, "ada", "correct horse battery"),
         lambda: set_active(administrator, "ada", active=False),
     ):
         browser = Client(headers={"host": "localhost"})
