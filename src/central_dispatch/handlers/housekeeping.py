@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from central_dispatch.fleet.home import home_directory
@@ -14,6 +14,7 @@ from central_dispatch.fleet.models import Change, Run, RunEvent
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.outcome import Done, Outcome, Released
 from central_dispatch.stores.places import open_store
+from central_dispatch.worker_manager.models import Tally
 
 #: A live page looks by itself every 15 s: a hint is old after this.
 CHANGES_KEPT = timedelta(hours=1)
@@ -23,6 +24,9 @@ LOOKS_KEPT = timedelta(days=30)
 EVENTS_KEPT = 2000
 #: Finished and interrupted jobs; a dead letter has its queue's retention.
 JOBS_KEPT = timedelta(days=30)
+#: What ended in each minute, for charts; then in each hour.
+MINUTES_KEPT = timedelta(days=2)
+HOURS_KEPT = timedelta(days=90)
 #: Rows of one transaction, and the pause after it, in seconds.
 CHUNK = 300
 PAUSE_S = 0.01
@@ -35,6 +39,8 @@ def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
         "changes": lambda: _delete(Change.objects.filter(at__lt=now - CHANGES_KEPT)),
         "looks": lambda: _delete_looks(now),
         "events": _delete_events,
+        "minutes": lambda: _fold_an_hour(now - MINUTES_KEPT),
+        "hours": lambda: _delete_hour(now - HOURS_KEPT),
     }
     removed = dict.fromkeys((*parts, "dead_letters", "ended_jobs"), 0)
     for index, (name, remove) in enumerate(parts.items()):
@@ -83,3 +89,28 @@ def _delete_events() -> int:
         first_kept = events.order_by("-sequence").values_list("sequence", flat=True)[EVENTS_KEPT - 1]
         return _delete(events.filter(sequence__lt=first_kept))
     return 0
+
+
+def _fold_an_hour(before: datetime) -> int:
+    """Make the oldest hour that still has its minutes one row per queue and outcome; returns how many rows went."""
+    hour = before.replace(minute=0, second=0, microsecond=0)
+    oldest = Tally.objects.filter(minute__lt=hour).exclude(minute__minute=0, parent="").first()
+    if oldest is None:
+        return 0
+    start = oldest.minute.replace(minute=0)
+    with transaction.atomic():
+        rows = Tally.objects.filter(minute__gte=start, minute__lt=start + timedelta(hours=1)).order_by()
+        sums = list(rows.values("queue", "outcome").annotate(executions=Sum("executions"), run_ms=Sum("run_ms")))
+        gone, _ = rows.delete()
+        Tally.objects.bulk_create(Tally(minute=start, parent="", **one) for one in sums)
+    return gone
+
+
+def _delete_hour(before: datetime) -> int:
+    """Delete the oldest hour of before then; returns how many rows."""
+    oldest = Tally.objects.filter(minute__lt=before).first()
+    if oldest is None:
+        return 0
+    with transaction.atomic():
+        gone, _ = Tally.objects.filter(minute=oldest.minute).delete()
+    return gone

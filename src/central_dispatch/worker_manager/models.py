@@ -84,6 +84,26 @@ class Attempt(models.Model):
         return f"{self.job_id}, {self.outcome}"
 
 
+class Tally(models.Model):
+    """What ended in a minute (of the last days) or in an hour (before), by queue, outcome and parent."""
+
+    pk = models.CompositePrimaryKey("minute", "queue", "outcome", "parent")
+    minute = models.DateTimeField()
+    queue = models.CharField(max_length=100)
+    outcome = models.CharField(max_length=20)
+    parent = models.CharField(max_length=32)
+    executions = models.BigIntegerField()
+    run_ms = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "job_tally"
+        ordering = ("minute", "queue", "outcome", "parent")
+
+    def __str__(self) -> str:
+        return f"{self.minute} {self.queue} {self.outcome}"
+
+
 class Parent(models.Model):
     """A queue worker that runs, or was not found dead yet."""
 

@@ -18,7 +18,24 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         # For `{% if actor|may:"worker.create" %}`.
         "actor": user.actor("page", "") if isinstance(user, User) else None,
         "place": place_of(request.path),
+        "worker_manager_tabs": tabs_of(request.path),
     }
+
+
+#: The Worker Manager's tabs, in the seed's words and order: the address's name, where it lies, and the words.
+_TABS = (
+    ("queue-settings", "/worker-manager/settings/", "General settings"),
+    ("queues", "/worker-manager/queues/", "Queues"),
+    ("jobs", "/worker-manager/jobs/", "Jobs"),
+    ("queue-workers", "/worker-manager/workers/", "Workers"),
+)
+
+
+def tabs_of(path: str) -> list[dict[str, Any]]:
+    """Return the tabs, the one under which an address lies marked; none outside of the Worker Manager."""
+    if not path.startswith("/worker-manager/"):
+        return []
+    return [{"address": name, "words": words, "here": path.startswith(prefix)} for name, prefix, words in _TABS]
 
 
 def place_of(path: str) -> str:
@@ -26,6 +43,10 @@ def place_of(path: str) -> str:
     places = {
         "/instances/": "instances",
         "/runs/": "runs",
+        "/worker-manager/queues/": "queues",
+        "/worker-manager/jobs/": "jobs",
+        "/worker-manager/settings/": "queue-settings",
+        "/worker-manager/workers/": "queue-workers",
         "/settings/central-dispatch/": "workers",
         "/audit/": "audit",
         "/users/": "users",

@@ -38,7 +38,24 @@ def state(kind: str, value: str, style: str = "state") -> SafeString:
 @register.simple_tag
 def step_sign(value: str) -> SafeString:
     """Show a step's state by its sign; the word for those who do not see it."""
-    look = look_of("step", value)
+    return _sign_alone("step", value)
+
+
+@register.simple_tag
+def outcome_sign(value: str) -> SafeString:
+    """Show how an execution ended by its sign."""
+    return _sign_alone("outcome", value)
+
+
+@register.simple_tag
+def outcome_word(value: str) -> str:
+    """Show how an execution ended by its word."""
+    word = look_of("outcome", value).word
+    return word[:1].upper() + word[1:]
+
+
+def _sign_alone(kind: str, value: str) -> SafeString:
+    look = look_of(kind, value)
     return format_html(
         '<span class="mark {}" title="{}" role="img" aria-label="{}">{}</span>',
         look.tone,
@@ -98,6 +115,12 @@ register.filter("browser_words", browser_words)
 def may(actor: Actor | None, act: str) -> bool:
     """Say whether the page's reader may do it somewhere; buttons for one thing ask the queries."""
     return actor is not None and permissions.may(actor, act)
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Show a whole number with its thousands apart: 1,234,567."""
+    return f"{value:,}"
 
 
 @register.filter

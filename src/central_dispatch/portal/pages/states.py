@@ -58,7 +58,45 @@ WORKER = {
     "invited": Look("calm", "clock", "not enrolled yet"),
     "revoked": Look("calm", "cross", "revoked"),
 }
-TABLES = {"instance": INSTANCE, "run": RUN, "step": STEP, "worker": WORKER}
+JOB = {
+    "waiting": Look("calm", "clock", "waiting"),
+    "retry": Look("warn", "back", "waiting for a retry"),
+    "deferred": Look("calm", "pause", "deferred"),
+    "running": Look("busy", "turns", "running"),
+    # Whether it stopped, only its end will say.
+    "asked": Look("warn", "stop", "asked to stop"),
+    "finished": Look("good", "check", "finished"),
+    "in_error": Look("bad", "alert", "in error"),
+    "interrupted": Look("calm", "cross", "interrupted"),
+}
+#: How an execution ended.
+OUTCOME = {
+    "now": Look("busy", "turns", "running"),
+    "done": Look("good", "check", "done"),
+    "failed": Look("bad", "alert", "failed"),
+    "crashed": Look("bad", "stop", "ended without an answer"),
+    "deferred": Look("calm", "pause", "put off"),
+    "stopped": Look("calm", "cross", "stopped"),
+    "released": Look("calm", "back", "given back"),
+}
+QUEUE = {
+    "open": Look("good", "check", "open"),
+    "paused": Look("warn", "pause", "paused"),
+    "unserved": Look("bad", "away", "no worker"),
+}
+PARENT = {"online": Look("good", "check", "online"), "away": Look("bad", "away", "away")}
+TABLES = {
+    "instance": INSTANCE,
+    "run": RUN,
+    "step": STEP,
+    "worker": WORKER,
+    "job": JOB,
+    "outcome": OUTCOME,
+    "queue": QUEUE,
+    "parent": PARENT,
+}
+#: The states of jobs in the order of their tabs.
+JOB_ORDER = ("waiting", "running", "finished", "in_error", "interrupted")
 
 #: Instances in the order in which they need a person.
 INSTANCE_ORDER = (

@@ -23,6 +23,7 @@ urlpatterns = [
     path("account/recovery-codes/", second_factor.recovery_codes, name="recovery-codes"),
     path("instances/", include("central_dispatch.portal.pages.instances.urls")),
     path("runs/", include("central_dispatch.portal.pages.runs.urls")),
+    path("worker-manager/jobs/", include("central_dispatch.portal.pages.jobs.urls")),
     path("settings/", overview.settings_menu, name="settings"),
     path("settings/central-dispatch/", include("central_dispatch.portal.pages.workers.urls")),
     path("users/", include("central_dispatch.portal.pages.people.urls")),

@@ -3,6 +3,13 @@
 Times are UTC text as Django writes it (`times.py`), so that pages read the rows with plain models.
 """
 
+
+
+def payload_field(name: str) -> str:
+    """Return the expression by which jobs are found that are about one thing: `record` or `instance`."""
+    return f"CAST(json_extract(payload, '$.{name}') AS TEXT)"
+
+
 TABLES = (
     """
 CREATE TABLE job (
@@ -46,6 +53,21 @@ CREATE TABLE job (
     "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
     "CREATE INDEX job_batch_ended ON job (batch, ended_at) WHERE batch IS NOT NULL AND ended_at IS NOT NULL",
     "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
+    # For the list of jobs: each of its orders, and the small sets that it looks into, without a walk through all rows.
+    "CREATE INDEX job_created ON job (created_at)",
+    "CREATE INDEX job_queue_created ON job (queue, created_at)",
+    "CREATE INDEX job_started ON job (started_at) WHERE started_at IS NOT NULL",
+    "CREATE INDEX job_next ON job (due_at, queue, waiting_for) WHERE state = 'waiting'",
+    "CREATE INDEX job_failed ON job (created_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_queue_failed ON job (queue, created_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_expiring ON job (expires_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_interrupted ON job (created_at) WHERE state = 'interrupted'",
+    "CREATE INDEX job_queue_interrupted ON job (queue, created_at) WHERE state = 'interrupted'",
+    "CREATE INDEX job_error ON job (created_at) WHERE error <> ''",
+    f"CREATE INDEX job_record ON job ({payload_field('record')}, created_at) "
+    f"WHERE {payload_field('record')} IS NOT NULL",
+    f"CREATE INDEX job_instance ON job ({payload_field('instance')}, created_at) "
+    f"WHERE {payload_field('instance')} IS NOT NULL",
     """
 CREATE TABLE job_attempt (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -62,6 +84,18 @@ CREATE TABLE job_attempt (
     output_bytes INTEGER NOT NULL DEFAULT 0
 )""",
     "CREATE UNIQUE INDEX job_attempt_fence ON job_attempt (job, fence)",
+    # What ended in each minute, for rates and charts: kept longer than the jobs. A row for each parent, so that no two
+    # of them wait for one another; housekeeping folds old minutes into hours.
+    """
+CREATE TABLE job_tally (
+    minute TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    executions INTEGER NOT NULL,
+    run_ms INTEGER NOT NULL,
+    PRIMARY KEY (minute, queue, outcome, parent)
+) WITHOUT ROWID""",
     """
 CREATE TABLE job_parent (
     id TEXT PRIMARY KEY,
@@ -161,6 +195,7 @@ DROPPED = tuple(
         "job_period",
         "job_queue",
         "job_parent",
+        "job_tally",
         "job_attempt",
         "job",
     )

@@ -12,7 +12,8 @@ from central_dispatch.jobs.ports import Settled
 from central_dispatch.stores.rows import after_its_parent, heed, interrupted_of, result_text
 from central_dispatch.stores.sqlite import locking
 from central_dispatch.stores.sqlite.queues import Queues
-from central_dispatch.stores.sqlite.times import to_text
+from central_dispatch.stores.sqlite.tallying import Ended, tally
+from central_dispatch.stores.sqlite.times import from_text, to_text
 
 _HELD = """
 SELECT job.id, job.fence, job.interrupt_by, job.parent, coalesce(job_parent.host, ''), coalesce(job_parent.pid, 0)
@@ -42,6 +43,7 @@ def settle(connection: sqlite3.Connection, settled: Sequence[Settled]) -> list[b
     updates: list[dict[str, Any]] = []
     attempts: list[tuple[Any, ...]] = []
     written: list[bool] = []
+    ended: list[Ended] = []
     for one in settled:
         row = held.get(one.claim.job)
         holds = row is not None and row[1] == one.claim.fence
@@ -51,10 +53,12 @@ def settle(connection: sqlite3.Connection, settled: Sequence[Settled]) -> list[b
             del held[one.claim.job]
             updates.append(_update_of(one.claim, heed(one.settlement, row[2]), one.ended_at))
             attempts.append(_attempt_of(one, row[3:6]))
+            ended.append(Ended(one.claim.kind, one.outcome, row[3], one.started_at, one.ended_at))
     connection.executemany(_UPDATE, updates)
     connection.executemany(_ATTEMPT, attempts)
     if updates:
         locking.end(connection, [update["job"] for update in updates], max(one.ended_at for one in settled))
+    tally(connection, ended)
     return written
 
 
@@ -68,6 +72,7 @@ def free(connection: sqlite3.Connection, queues: Queues, parent: str, now: datet
         connection.execute(_UPDATE, _update_of(claim, settlement, now))
         history = (claim.job, claim.fence, parent, *place, 0, row[9], to_text(now), "crashed", error, 0)
         connection.execute(_ATTEMPT, history)
+        tally(connection, [Ended(claim.kind, "crashed", parent, from_text(row[9]), now)])
         freed.append(claim.job)
     locking.end(connection, freed, now)
     return freed

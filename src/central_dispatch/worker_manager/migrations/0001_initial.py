@@ -225,4 +225,33 @@ class Migration(migrations.Migration):
                 "managed": False,
             },
         ),
+        migrations.CreateModel(
+            name="Tally",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "minute",
+                        "queue",
+                        "outcome",
+                        "parent",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("queue", models.CharField(max_length=100)),
+                ("outcome", models.CharField(max_length=20)),
+                ("parent", models.CharField(max_length=32)),
+                ("executions", models.BigIntegerField()),
+                ("run_ms", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "job_tally",
+                "ordering": ("minute", "queue", "outcome", "parent"),
+                "managed": False,
+            },
+        ),
     ]

@@ -60,6 +60,34 @@
     });
   }
 
+  // ------------------------------------------------------------ selecting
+  // A form with data-select: a box for all rows, and how many are selected.
+  function count(form) {
+    const boxes = [...form.querySelectorAll("tbody td.tick input")];
+    const chosen = boxes.filter((box) => box.checked).length;
+    const all = form.querySelector("[data-all]");
+    if (all) {
+      all.hidden = false;
+      all.checked = chosen > 0 && chosen === boxes.length;
+      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    }
+    for (const one of form.querySelectorAll("[data-chosen]")) one.textContent = chosen ? String(chosen) : "";
+    const bar = form.querySelector(".bulk");
+    if (bar) bar.classList.toggle("idle", !chosen && !bar.querySelector("[name=over]").checked);
+  }
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-select]");
+    if (!form || event.target.form !== form) return;
+    if (event.target.matches("[data-all]")) {
+      for (const box of form.querySelectorAll("tbody td.tick input")) box.checked = event.target.checked;
+    }
+    count(form);
+  });
+  const countAll = () => document.querySelectorAll("form[data-select]").forEach(count);
+  document.addEventListener("htmx:afterSwap", countAll);
+  countAll();
+
   // ---------------------------------------------- nothing typed gets lost
   let dirty = false;
   document.addEventListener("input", (event) => { if (event.target.closest("form[data-guard]")) dirty = true; });

@@ -28,6 +28,14 @@
     if (next) next.focus();
   }
 
+  // x selects the row that has the focus.
+  function select() {
+    const row = document.activeElement.closest("tr");
+    const box = row ? row.querySelector("td.tick input") : null;
+    if (box) box.click();
+    return box !== null;
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && event.target.matches("input[type=search]")) event.target.blur();
     if (event.ctrlKey || event.metaKey || event.altKey || !areOn() || isTyping(event.target)) return;
@@ -40,6 +48,7 @@
     } else if (sequence === "?" && list) list.showModal();
     else if (sequence === "j") walk(1);
     else if (sequence === "k") walk(-1);
+    else if (sequence === "x" && select()) event.preventDefault();
     else if (!press(sequence)) return;
     event.preventDefault();
   });

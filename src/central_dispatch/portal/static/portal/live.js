@@ -79,6 +79,14 @@
     },
   });
 
+  // A list with data-holds keeps its rows while one of them is selected or has the focus: they are asked for by number.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const list = event.target;
+    if (!list.matches("[data-holds]") || !list.querySelector("tbody :checked, tbody :focus")) return;
+    const held = [...list.querySelectorAll("tbody td.tick input")].map((box) => box.value);
+    if (held.length) event.detail.parameters.held = held.join(",");
+  });
+
   // ------------------------------------------------------ hints and looks
   const regions = () => [...document.querySelectorAll("[data-topics]")];
   const topicsOf = (region) => region.dataset.topics.split(" ").filter(Boolean);
@@ -90,7 +98,8 @@
   // The first hint is followed at once, those that come close behind it together.
   function look(region) {
     if (due.has(region)) return;
-    const wait = Math.max(0, (looked.get(region) || 0) + GAP_MS - performance.now());
+    const gap = Number(region.dataset.gap || GAP_MS);
+    const wait = Math.max(0, (looked.get(region) || 0) + gap - performance.now());
     due.set(region, setTimeout(() => {
       due.delete(region);
       looked.set(region, performance.now());

@@ -1,0 +1,102 @@
+"""What a job's record shows beyond its row: its history, batch, locks, and what decides whether it begins."""
+
+from dataclasses import dataclass, field
+
+from django.db.models import Count, QuerySet
+
+from central_dispatch.jobs.kinds import KINDS
+from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.worker_manager.models import Attempt, Batch, Job, Lock, Parent
+from central_dispatch.worker_manager.tables import QUEUES, reading
+
+#: Locks that a record lists.
+_LOCKS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch and how far it is. `by_state`: its jobs that are kept, by state."""
+
+    batch: Batch
+    by_state: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def made(self) -> int:
+        """How many of its jobs exist."""
+        return sum(self.by_state.values())
+
+    @property
+    def over(self) -> int:
+        """How many neither wait nor run."""
+        return sum(count for state, count in self.by_state.items() if state not in {"waiting", "running"})
+
+    @property
+    def total(self) -> int:
+        """How many there are to be, as far as is known."""
+        return max(self.batch.total or 0, self.made)
+
+
+def job(number: int) -> Job | None:
+    """Return one job."""
+    return Job.objects.filter(pk=number).first()
+
+
+def attempts(number: int) -> QuerySet[Attempt]:
+    """Return the executions of a job that have ended."""
+    return Attempt.objects.filter(job=number)
+
+
+def parent(key: str) -> Parent | None:
+    """Return a queue worker that runs."""
+    return Parent.objects.filter(pk=key).first()
+
+
+def settings(queue: str) -> QueueSettings:
+    """Return a queue's settings as they are now."""
+    return QUEUES.settings(reading(), queue)
+
+
+def queue_names() -> list[str]:
+    """Return the names of all queues."""
+    return sorted(KINDS)
+
+
+def batch(number: int) -> BatchView | None:
+    """Return a batch with its progress."""
+    found = Batch.objects.filter(pk=number).first()
+    return _with_progress(found) if found else None
+
+
+def batch_of_splitter(number: int) -> BatchView | None:
+    """Return the batch that this job splits a message into."""
+    found = Batch.objects.filter(job=number).first()
+    return _with_progress(found) if found else None
+
+
+def _with_progress(found: Batch) -> BatchView:
+    by_state = Job.objects.filter(batch=found.pk).order_by().values_list("state").annotate(Count("pk"))
+    return BatchView(found, dict(by_state))
+
+
+def locks_of(found: Job) -> list[Lock]:
+    """Return the locks that a running job holds."""
+    if found.state != Job.State.RUNNING:
+        return []
+    return list(Lock.objects.filter(job=found.pk, fence=found.fence)[:_LOCKS_SHOWN])
+
+
+def holders(resource: str) -> list[int]:
+    """Return the running jobs that hold a thing."""
+    held = dict(Lock.objects.filter(resource=resource).values_list("job", "fence"))
+    running = Job.objects.filter(pk__in=held, state=Job.State.RUNNING).order_by("pk")
+    return [number for number, fence in running.values_list("pk", "fence") if held[number] == fence]
+
+
+def running_in(queue: str) -> int:
+    """Return how many jobs of a queue run."""
+    return Job.objects.filter(queue=queue, state=Job.State.RUNNING).count()
+
+
+def is_served(queue: str) -> bool:
+    """Say whether a queue worker that runs serves this queue."""
+    return any(queue in queues for queues in Parent.objects.values_list("queues", flat=True))
