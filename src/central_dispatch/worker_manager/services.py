@@ -75,14 +75,21 @@ def retry(by: Actor, job: int) -> Literal["waiting", "sooner"] | Refused:
     return "waiting" if ended == "waiting" else "sooner"
 
 
-def change_settings(by: Actor, queue: str, changes: Mapping[str, Any]) -> QueueSettings | Refused:
-    """Change some of a queue's settings; they hold within a second, wherever it is worked on."""
+def change_settings(
+    by: Actor, queue: str, changes: Mapping[str, Any], seen: Mapping[str, Any] | None = None
+) -> QueueSettings | Refused:
+    """Change some of a queue's settings; they hold within a second, wherever it is worked on.
+
+    `seen`: what the caller saw of those that it changes. Where one is not so any more nothing is changed.
+    """
     kind = _permitted(by, "queue.pause" if set(changes) == {"paused"} else "queue.change", queue)
     if isinstance(kind, Refused):
         return kind
     with transaction.atomic():
         connection = in_transaction()
         before = asdict(QUEUES.settings(connection, kind.name))
+        if lost := _meanwhile(before, seen or {}):
+            return Refused("conflict", lost)
         try:
             changed = QUEUES.change(connection, kind.name, changes)
         except BadSettings as bad:
@@ -99,6 +106,15 @@ def change_settings(by: Actor, queue: str, changes: Mapping[str, Any]) -> QueueS
         announce("queues")
         ring_after_commit([kind.name])
     return changed
+
+
+def _meanwhile(now: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return what others changed of those settings that somebody saw otherwise."""
+    return tuple(
+        Problem(f"Somebody changed this meanwhile: it is {now[name]} now", mend="Look at it and save again.", field=name)
+        for name, value in seen.items()
+        if name in now and now[name] != value
+    )
 
 
 def pause(by: Actor, queue: str) -> QueueSettings | Refused:

@@ -18,7 +18,20 @@ def duration_words(length: timedelta) -> str:
         return f"{whole} s"
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def plain_duration(seconds: float) -> str:
+    """Return a length that somebody set: `0.5 s`, `10 s`, `5 min`, `1 h 30 min`, `2 d`; what is zero is left out."""
+    if seconds < _MINUTE or seconds % 1:
+        return f"{seconds:.3g} s"
+    left, parts = int(seconds), []
+    for size, word in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        parts += [f"{count} {word}"] if count else []
+    return " ".join(parts[:2])
 
 
 def distance_words(moment: datetime, now: datetime) -> str:

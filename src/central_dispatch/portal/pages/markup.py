@@ -12,7 +12,7 @@ from central_dispatch.fleet import permissions
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.models import Worker
 from central_dispatch.portal.pages.browsers import browser_words
-from central_dispatch.portal.pages.durations import distance_words, duration_words, size_words
+from central_dispatch.portal.pages.durations import distance_words, duration_words, plain_duration, size_words
 from central_dispatch.portal.pages.instances.forms import InstanceFields
 from central_dispatch.portal.pages.releases import newest_first
 from central_dispatch.portal.pages.signs import draw
@@ -105,6 +105,19 @@ def took(started: datetime | None, ended: datetime | None, *, goes_on: bool = Fa
 def duration(length: timedelta | None) -> str:
     """Show a length of time."""
     return "" if length is None else duration_words(length)
+
+
+@register.filter
+def seconds(value: float) -> str:
+    """Show a number of seconds: `10 s`, `5 min`, `1 h`."""
+    return plain_duration(value)
+
+
+@register.filter
+def hours(value: float) -> str:
+    """Show a number of hours, whole days as such: `36 h`, `4 d`."""
+    days, rest = divmod(value, 24)
+    return f"{days:g} d" if days > 1 and not rest else f"{value:g} h"
 
 
 register.filter("newest_first", newest_first)

@@ -1,0 +1,41 @@
+"""The queue workers: who runs, how busy each is, and with what."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from central_dispatch.fleet import queries
+from central_dispatch.fleet.actor import Role
+from central_dispatch.jobs.kinds import KINDS
+from central_dispatch.portal.access import requires
+from central_dispatch.portal.pages.overview import with_counts
+from central_dispatch.portal.pages.rendering import show
+from central_dispatch.worker_manager.queue_workers import queue_worker, queue_workers
+
+
+@requires(Role.VIEWER)
+@require_safe
+def listing(request: HttpRequest) -> HttpResponse:
+    """List the queue workers and the host workers."""
+    now = timezone.now()
+    found = queue_workers()
+    served = {queue for one in found for queue in one.parent.queues}
+    values = {
+        "queue_workers": [{"one": one, "state": one.state(now)} for one in found],
+        "slots": sum(one.parent.slots for one in found),
+        "busy": sum(one.busy for one in found),
+        "unserved": sorted(set(KINDS) - served) if found else [],
+        "workers": with_counts(queries.workers()),
+    }
+    return show(request, "queue_workers/list.html", "queue_workers/_list.html", values)
+
+
+@requires(Role.VIEWER)
+@require_safe
+def detail(request: HttpRequest, key: str) -> HttpResponse:
+    """Show one queue worker with all that it does now."""
+    one = queue_worker(key)
+    if one is None:
+        raise Http404
+    values = {"one": one, "state": one.state(timezone.now())}
+    return show(request, "queue_workers/detail.html", "queue_workers/_detail.html", values)

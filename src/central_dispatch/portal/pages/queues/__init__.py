@@ -1,0 +1,1 @@
+"""Worker Manager → Queues and General settings."""
