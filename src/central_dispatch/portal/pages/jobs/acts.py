@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.jobs.asked import Asked, asked, numbers
@@ -19,7 +18,6 @@ from central_dispatch.worker_manager import counts, services
 from central_dispatch.worker_manager.job_search import Wanted
 
 _LONGEST_REASON = 500
-_ACTS: dict[str, many.Act] = {"retry": "retry", "interrupt": "interrupt", "cancel": "cancel"}
 
 
 def _back(number: int) -> HttpResponse:
@@ -31,7 +29,7 @@ def _why(request: HttpRequest) -> str:
     return request.POST.get("why", "").strip()[:_LONGEST_REASON]
 
 
-@requires(Role.OPERATOR)
+@requires("job.retry")
 @require_POST
 def retry(request: HttpRequest, number: int) -> HttpResponse:
     """Try a job again, or one that waits for its time now."""
@@ -44,7 +42,7 @@ def retry(request: HttpRequest, number: int) -> HttpResponse:
     return _back(number)
 
 
-@requires(Role.OPERATOR)
+@requires("job.interrupt")
 @require_POST
 def interrupt(request: HttpRequest, number: int) -> HttpResponse:
     """Ask a running job to stop; one that waits ends at once."""
@@ -57,7 +55,7 @@ def interrupt(request: HttpRequest, number: int) -> HttpResponse:
     return _back(number)
 
 
-@requires(Role.OPERATOR)
+@requires("job.cancel")
 @require_POST
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """End a job that waits."""
@@ -69,21 +67,40 @@ def cancel(request: HttpRequest, number: int) -> HttpResponse:
     return _back(number)
 
 
-@requires(Role.OPERATOR)
+@requires("job.retry")
 @require_POST
-def bulk(request: HttpRequest) -> HttpResponse:
-    """Do one thing to many jobs: say first to how many, then do it, then say what came of it."""
-    act = _ACTS.get(request.POST.get("act", ""))
+def retry_many(request: HttpRequest) -> HttpResponse:
+    """Try many jobs again, once it was confirmed."""
+    return _many(request, "retry")
+
+
+@requires("job.interrupt")
+@require_POST
+def interrupt_many(request: HttpRequest) -> HttpResponse:
+    """Interrupt many jobs, once it was confirmed."""
+    return _many(request, "interrupt")
+
+
+@requires("job.cancel")
+@require_POST
+def cancel_many(request: HttpRequest) -> HttpResponse:
+    """Cancel many jobs, once it was confirmed."""
+    return _many(request, "cancel")
+
+
+def _many(request: HttpRequest, act: many.Act) -> HttpResponse:
+    """Say to how many it would be done, then do it, then say what came of it."""
     ask = asked(QueryDict(request.POST.get("filter", "").lstrip("?")), timezone.now())
     over_all = request.POST.get("over") == "all"
     chosen = () if over_all else numbers(request.POST.getlist("job"))
     back = reverse("jobs") + ask.address()
-    if act is None or not (over_all or chosen):
+    if not (over_all or chosen):
         messages.error(request, "Nothing is selected. Tick the jobs first.")
         return HttpResponseRedirect(back)
     wanted = ask.wanted if over_all else Wanted(numbers=chosen)
     values = {
         "act": act,
+        "address": reverse(f"jobs-{act}"),
         "over_all": over_all,
         "chosen": chosen,
         "ask": ask,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.permissions import may
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.jobs.asked import SPANS, Asked, asked
@@ -52,7 +52,7 @@ class Row:
     soon: bool
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List jobs: those of a state, of a queue, about a record …; a page of them, however many there are."""
@@ -107,8 +107,8 @@ def _pages(ask: Asked, found: Found) -> dict[str, str]:
     return pages
 
 
-def _acts_for(request: HttpRequest, state: str) -> list[str]:
-    """Return what may be done to many jobs of a state."""
+def _acts_for(request: HttpRequest, state: str) -> dict[str, str]:
+    """Return what may be done to many jobs of a state, each with its address."""
     fitting = {
         "": ("retry", "interrupt", "cancel"),
         "waiting": ("retry", "cancel"),
@@ -117,10 +117,10 @@ def _acts_for(request: HttpRequest, state: str) -> list[str]:
         "interrupted": ("retry",),
     }.get(state, ())
     actor = actor_of(request)
-    return [act for act in fitting if may(actor, f"job.{act}")]
+    return {act: reverse(f"jobs-{act}") for act in fitting if may(actor, f"job.{act}")}
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def detail(request: HttpRequest, number: int) -> HttpResponse:
     """Show a job: what became of it and why, what may be done, what it is, each execution with its output."""
@@ -148,7 +148,7 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
     return show(request, "jobs/detail.html", "jobs/_detail.html", values)
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def output(request: HttpRequest, number: int, fence: int) -> HttpResponse:
     """Show what one execution printed."""

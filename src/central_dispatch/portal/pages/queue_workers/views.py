@@ -5,7 +5,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import Role
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.portal.access import requires
 from central_dispatch.portal.pages.overview import with_counts
@@ -13,7 +12,7 @@ from central_dispatch.portal.pages.rendering import show
 from central_dispatch.worker_manager.queue_workers import queue_worker, queue_workers
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the queue workers and the host workers."""
@@ -30,7 +29,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return show(request, "queue_workers/list.html", "queue_workers/_list.html", values)
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def detail(request: HttpRequest, key: str) -> HttpResponse:
     """Show one queue worker with all that it does now."""

@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.jobs.kinds import KINDS, Kind
@@ -19,7 +18,7 @@ from central_dispatch.portal.pages.rendering import place_problems, raise_if_hid
 from central_dispatch.worker_manager import job_record, services
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the settings of every queue; what was changed stands out."""
@@ -41,7 +40,7 @@ def _row(kind: Kind, now: QueueSettings) -> dict[str, object]:
     return {"kind": kind, "now": now, "values": values, "changed": [one for one in values if one["changed"]]}
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("queue.change")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, name: str) -> HttpResponse:
     """Change a queue's settings. What somebody else changed meanwhile is shown, never overwritten."""

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.jobs.queue_settings import QueueSettings
@@ -30,7 +30,7 @@ _ACTS = ("pause", "requeue", "change", "purge", "delete")
 _FAILED_SHOWN = 10
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the queues, failures first; none is hidden."""
@@ -45,7 +45,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return show(request, "queues/list.html", "queues/_list.html", values)
 
 
-@requires(Role.VIEWER)
+@requires("jobs.view")
 @require_safe
 def detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show one queue: how it fared in the last day, what failed last, what may be done."""
@@ -91,14 +91,14 @@ def _turn(
     return _to(request, name)
 
 
-@requires(Role.OPERATOR)
+@requires("queue.pause")
 @require_POST
 def pause(request: HttpRequest, name: str) -> HttpResponse:
     """Let no further job of the queue begin."""
     return _turn(request, name, services.pause, f"{name} is paused. Its jobs that run go on; no other one begins.")
 
 
-@requires(Role.OPERATOR)
+@requires("queue.pause")
 @require_POST
 def resume(request: HttpRequest, name: str) -> HttpResponse:
     """Let its jobs begin again."""
@@ -169,21 +169,21 @@ def _confirmed(request: HttpRequest, name: str, whole: _Whole) -> HttpResponse:
     return render(request, "queues/confirm.html", values)
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("queue.purge")
 @require_http_methods(["GET", "HEAD", "POST"])
 def purge(request: HttpRequest, name: str) -> HttpResponse:
     """End all that waits, once it was confirmed."""
     return _confirmed(request, name, _PURGE)
 
 
-@requires(Role.ADMINISTRATOR)
+@requires("queue.delete")
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """End all that waits and give the dead letters up, once it was confirmed."""
     return _confirmed(request, name, _DELETE)
 
 
-@requires(Role.OPERATOR)
+@requires("queue.requeue")
 @require_http_methods(["GET", "HEAD", "POST"])
 def requeue(request: HttpRequest, name: str) -> HttpResponse:
     """Try all dead letters again, once it was confirmed."""
