@@ -169,9 +169,8 @@ def _question(wanted: Wanted) -> tuple[QuerySet[Job], list[Q]]:
         if (value := getattr(wanted, name)) and name not in asked:
             rest.append(Q(**{f"plain_{name}": value}))
             rows = rows.alias(**{f"plain_{name}": Coalesce(name, Value(""), output_field=TextField())})
-    for name in ("record", "instance"):
-        if (value := getattr(wanted, name)) and name not in asked:
-            rest.append(Q(pk__in=_about(name, value).values("pk")))
+    about = [(name, getattr(wanted, name)) for name in ("record", "instance") if name not in asked]
+    rest += [Q(pk__in=_about(name, value).values("pk")) for name, value in about if value]
     if wanted.error:
         rest.append(Q(error__icontains=wanted.error))
     return rows, rest
@@ -186,16 +185,22 @@ def _driver(wanted: Wanted) -> tuple[QuerySet[Job], set[str]]:
         if value := getattr(wanted, name):
             return _about(name, value), {name}
     if wanted.state in {"in_error", "interrupted", "waiting", "running"}:
-        # Written out and not bound: only then the planner knows that the partial index of the state serves.
-        rows = rows.extra(where=[f"state = '{wanted.state}'"])  # noqa: S610 one of four words
-        if wanted.queue and wanted.state in {"in_error", "interrupted"}:
-            return rows.filter(queue=wanted.queue), {"state", "queue"}
-        return rows, {"state"}
+        return _of_state(wanted)
     if wanted.error:
-        return rows.extra(where=["error <> ''"]), set()  # noqa: S610 a constant
-    if wanted.ordered in {"started", "ended"}:
-        return rows.filter(**{f"{wanted.time}__isnull": False}), set()
-    return (rows.filter(queue=wanted.queue), {"queue"}) if wanted.queue else (rows, set())
+        rows = rows.extra(where=["error <> ''"])
+    elif wanted.ordered in {"started", "ended"}:
+        rows = rows.filter(**{f"{wanted.time}__isnull": False})
+    elif wanted.queue:
+        return rows.filter(queue=wanted.queue), {"queue"}
+    return rows, set()
+
+
+def _of_state(wanted: Wanted) -> tuple[QuerySet[Job], set[str]]:
+    # Written out and not bound: only then the planner knows that the partial index of the state serves.
+    rows = Job.objects.extra(where=[f"state = '{wanted.state}'"])  # noqa: S610 one of four words
+    if wanted.queue and wanted.state in {"in_error", "interrupted"}:
+        return rows.filter(queue=wanted.queue), {"state", "queue"}
+    return rows, {"state"}
 
 
 def _about(name: str, value: str) -> QuerySet[Job]:

@@ -49,7 +49,7 @@ def queue_workers() -> list[QueueWorker]:
     """Return all that run, by host and process. Two queries."""
     running: dict[str, list[Job]] = defaultdict(list)
     # Written out and not bound: only then the planner knows that the partial index of the state serves.
-    for job in Job.objects.extra(where=["state = 'running'"]).order_by("started_at"):  # noqa: S610 a constant
+    for job in Job.objects.extra(where=["state = 'running'"]).order_by("started_at"):
         running[job.parent or ""].append(job)
     return [QueueWorker(parent, tuple(running[parent.pk])) for parent in Parent.objects.all()]
 
@@ -59,5 +59,5 @@ def queue_worker(key: str) -> QueueWorker | None:
     parent = Parent.objects.filter(pk=key).first()
     if parent is None:
         return None
-    jobs = Job.objects.extra(where=["state = 'running'"])  # noqa: S610 a constant
+    jobs = Job.objects.extra(where=["state = 'running'"])
     return QueueWorker(parent, tuple(jobs.filter(parent=key).order_by("started_at")))

@@ -111,7 +111,9 @@ def change_settings(
 def _meanwhile(now: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Return what others changed of those settings that somebody saw otherwise."""
     return tuple(
-        Problem(f"Somebody changed this meanwhile: it is {now[name]} now", mend="Look at it and save again.", field=name)
+        Problem(
+            f"Somebody changed this meanwhile: it is {now[name]} now", mend="Save again if yours is right.", field=name
+        )
         for name, value in seen.items()
         if name in now and now[name] != value
     )

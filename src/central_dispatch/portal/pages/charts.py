@@ -75,7 +75,7 @@ def _clock(moment: datetime) -> str:
 
 
 def _round_up(most: int) -> int:
-    """Return the next figure that is easily read: 1, 2, 4, 10, 20, 40, 100 …"""
+    """Return the next figure that is easily read: of 1, 2, 4, 10, 20, 40 and so on."""
     size = 1
     while True:
         for factor in (1, 2, 4):

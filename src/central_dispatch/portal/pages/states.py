@@ -83,7 +83,7 @@ QUEUE = {
     "open": Look("good", "check", "open"),
     "paused": Look("warn", "pause", "paused"),
     "unserved": Look("bad", "away", "no worker"),
-    "idle": Look("calm", "away", "no worker"),  # and nothing that waits for one
+    "idle": Look("calm", "ring", "no worker, nothing waits"),
 }
 PARENT = {"online": Look("good", "check", "online"), "away": Look("bad", "away", "away")}
 TABLES = {

@@ -3,12 +3,9 @@
 Times are UTC text as Django writes it (`times.py`), so that pages read the rows with plain models.
 """
 
-
-
-def payload_field(name: str) -> str:
-    """Return the expression by which jobs are found that are about one thing: `record` or `instance`."""
-    return f"CAST(json_extract(payload, '$.{name}') AS TEXT)"
-
+# By these jobs are found that are about one record or managed instance: what their payload names so.
+_RECORD = "CAST(json_extract(payload, '$.record') AS TEXT)"
+_INSTANCE = "CAST(json_extract(payload, '$.instance') AS TEXT)"
 
 TABLES = (
     """
@@ -43,6 +40,20 @@ CREATE TABLE job (
     ended_at TEXT,
     expires_at TEXT
 )""",
+    # For the list of jobs: each of its orders, and the small sets that it looks into, without a walk through all rows.
+    # Before those of the engine: of two that would do, SQLite takes the one that was made last.
+    "CREATE INDEX job_created ON job (created_at)",
+    "CREATE INDEX job_queue_created ON job (queue, created_at)",
+    "CREATE INDEX job_started ON job (started_at) WHERE started_at IS NOT NULL",
+    "CREATE INDEX job_next ON job (due_at, id, queue, waiting_for) WHERE state = 'waiting'",
+    "CREATE INDEX job_failed ON job (created_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_queue_failed ON job (queue, created_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_expiring ON job (expires_at) WHERE state = 'in_error'",
+    "CREATE INDEX job_interrupted ON job (created_at) WHERE state = 'interrupted'",
+    "CREATE INDEX job_queue_interrupted ON job (queue, created_at) WHERE state = 'interrupted'",
+    "CREATE INDEX job_error ON job (created_at) WHERE error <> ''",
+    f"CREATE INDEX job_record ON job ({_RECORD}, created_at) WHERE {_RECORD} IS NOT NULL",
+    f"CREATE INDEX job_instance ON job ({_INSTANCE}, created_at) WHERE {_INSTANCE} IS NOT NULL",
     # Partial indexes: what waits and what runs is little beside what has ended, and only that is looked for often.
     "CREATE INDEX job_due ON job (queue, priority DESC, due_at, id) WHERE state = 'waiting'",
     "CREATE INDEX job_running ON job (queue, parent) WHERE state = 'running'",
@@ -53,21 +64,6 @@ CREATE TABLE job (
     "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
     "CREATE INDEX job_batch_ended ON job (batch, ended_at) WHERE batch IS NOT NULL AND ended_at IS NOT NULL",
     "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
-    # For the list of jobs: each of its orders, and the small sets that it looks into, without a walk through all rows.
-    "CREATE INDEX job_created ON job (created_at)",
-    "CREATE INDEX job_queue_created ON job (queue, created_at)",
-    "CREATE INDEX job_started ON job (started_at) WHERE started_at IS NOT NULL",
-    "CREATE INDEX job_next ON job (due_at, queue, waiting_for) WHERE state = 'waiting'",
-    "CREATE INDEX job_failed ON job (created_at) WHERE state = 'in_error'",
-    "CREATE INDEX job_queue_failed ON job (queue, created_at) WHERE state = 'in_error'",
-    "CREATE INDEX job_expiring ON job (expires_at) WHERE state = 'in_error'",
-    "CREATE INDEX job_interrupted ON job (created_at) WHERE state = 'interrupted'",
-    "CREATE INDEX job_queue_interrupted ON job (queue, created_at) WHERE state = 'interrupted'",
-    "CREATE INDEX job_error ON job (created_at) WHERE error <> ''",
-    f"CREATE INDEX job_record ON job ({payload_field('record')}, created_at) "
-    f"WHERE {payload_field('record')} IS NOT NULL",
-    f"CREATE INDEX job_instance ON job ({payload_field('instance')}, created_at) "
-    f"WHERE {payload_field('instance')} IS NOT NULL",
     """
 CREATE TABLE job_attempt (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

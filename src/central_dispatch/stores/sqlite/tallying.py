@@ -34,4 +34,3 @@ def tally(connection: sqlite3.Connection, ended: Sequence[Ended]) -> None:
         executions[key] += 1
         run_ms[key] += max(0, round((one.ended_at - one.started_at).total_seconds() * 1000))
     connection.executemany(_ADD, [(*key, count, run_ms[key]) for key, count in sorted(executions.items())])
-

@@ -131,7 +131,9 @@ def _sentence(act: many.Act, answer: many.Bulk) -> str:
     done = {"retry": "tried again", "interrupt": "interrupted", "cancel": "cancelled"}[act]
     parts = [f"{answer.done} {_jobs(answer.done)} {done}."] if answer.done or not answer.asked else []
     if answer.asked:
-        parts.append(f"{answer.asked} running {_jobs(answer.asked)} asked to stop; their states will say what happened.")
+        parts.append(
+            f"{answer.asked} running {_jobs(answer.asked)} asked to stop; their states will say what happened."
+        )
     if answer.passed_over:
         why = "another job of the same key waits or runs, or it changed meanwhile" if act == "retry" else "it changed"
         parts.append(f"{answer.passed_over} left alone: {why}.")

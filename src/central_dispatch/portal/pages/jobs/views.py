@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from central_dispatch.fleet.permissions import may
+from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.jobs.asked import SPANS, Asked, asked
 from central_dispatch.portal.pages.jobs.output import end_of, readable
@@ -78,7 +79,6 @@ def listing(request: HttpRequest) -> HttpResponse:
     return response
 
 
-
 def _tabs(ask: Asked) -> list[dict[str, Any]]:
     """Return the states with how many jobs are in each, of the queue that was chosen."""
     found = counts.current()
@@ -134,7 +134,7 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
         "state": state_of(job),
         "about": about(job),
         "settings": settings,
-        "why_not": why_not(job, _circumstances(job, settings.paused, settings.concurrency), now),
+        "why_not": why_not(job, _circumstances(job, settings), now) if job.state == Job.State.WAITING else "",
         "payload": payload_text(job),
         "result": result_text(job),
         "executions": executions,
@@ -166,12 +166,10 @@ def _job(number: int) -> Job:
     return found
 
 
-def _circumstances(job: Job, paused: bool, limit: int | None) -> Circumstances:  # noqa: FBT001 as the settings have it
-    if job.state != Job.State.WAITING:
-        return Circumstances(paused, limit, 0, served=True)
+def _circumstances(job: Job, settings: QueueSettings) -> Circumstances:
     return Circumstances(
-        paused,
-        limit,
+        settings.paused,
+        settings.concurrency,
         running=job_record.running_in(job.queue),
         served=job_record.is_served(job.queue),
         holders=tuple(job_record.holders(job.waits_on)) if job.waits_on else (),

@@ -64,9 +64,7 @@ class Circumstances:
 
 
 def why_not(job: Job, found: Circumstances, now: datetime) -> str:
-    """Return why a waiting job does not run yet, the first reason that a person could do something about."""
-    if job.state != Job.State.WAITING:
-        return ""
+    """Return why a job that waits does not run yet, the first reason that a person could do something about."""
     if found.paused:
         return "Its queue is paused."
     if not found.served:
@@ -74,13 +72,11 @@ def why_not(job: Job, found: Circumstances, now: datetime) -> str:
     if job.waits_on and found.holders:
         held = ", ".join(f"job {number}" for number in found.holders[:3])
         return f"It waits until {job.waits_on} is free, which {held} holds."
-    if job.due_at > now:
-        return {"retry": "It waits for its next attempt.", "deferred": "It was put off."}.get(
-            job.waiting_for, "It is not due yet."
-        )
-    if found.limit is not None and found.running >= found.limit:
+    if job.due_at <= now and found.limit is not None and found.running >= found.limit:
         return f"{found.running} of its queue run, as many as may at once."
-    return "It is due; a worker takes it as soon as one has room."
+    due = "It is due; a worker takes it as soon as one has room."
+    later = {"retry": "It waits for its next attempt.", "deferred": "It was put off."}
+    return due if job.due_at <= now else later.get(job.waiting_for, "It is not due yet.")
 
 
 def expires_soon(job: Job, now: datetime) -> bool:

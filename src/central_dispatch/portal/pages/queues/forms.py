@@ -36,9 +36,7 @@ SETTINGS: Mapping[str, Setting] = {
     "period_s": Setting("Period", "seconds", "A job is made by itself each time.", empty="none", group=_BEGIN),
     "time_limit_s": Setting("Time limit", "seconds", "An execution that takes longer is ended.", group=_BEGIN),
     "grace_s": Setting("Grace time", "seconds", "Between asking a job to stop and ending it.", group=_BEGIN),
-    "concurrency": Setting(
-        "Most jobs at once", "jobs", "Over all workers.", "whole", empty="no limit", group=_BEGIN
-    ),
+    "concurrency": Setting("Most jobs at once", "jobs", "Over all workers.", "whole", empty="no limit", group=_BEGIN),
     "paused": Setting("Paused", "", "Jobs that run go on, no other one begins.", "switch", group=_BEGIN),
     "retention_h": Setting("Dead letters are kept for", "hours", group=_KEEP),
 }
@@ -89,6 +87,14 @@ class SettingsForm(forms.Form):
     def seen_fields(self) -> list[forms.BoundField]:
         """Return the hidden fields."""
         return [self[name] for name in self.fields if name.startswith("seen-")]
+
+    def take_as_seen(self, now: QueueSettings) -> None:
+        """Let what was shown be what is now: saving again is then a decision about it. What was typed stays."""
+        data = QueryDict(mutable=True)
+        data.update(self.data)
+        for field in fields(QueueSettings):
+            data[f"seen-{field.name}"] = written(getattr(now, field.name))
+        self.data = data
 
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was changed, and what was seen of it. The form must be valid."""

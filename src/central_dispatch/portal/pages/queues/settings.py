@@ -58,15 +58,6 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
             return HttpResponseRedirect(reverse("queue-settings"))
         raise_if_hidden(answer)
         place_problems(form, answer.problems)
-        form = _seen_anew(form, now)
+        form.take_as_seen(now)
     values = {"form": form, "kind": kind, "summary": summary_of(form)}
     return render(request, "queues/settings_edit.html", values, status=422 if form.errors else 200)
-
-
-def _seen_anew(form: SettingsForm, now: QueueSettings) -> SettingsForm:
-    """Let what was shown be what is now, so that saving again is a decision about it; what was typed stays."""
-    data = form.data.copy()
-    for field in fields(QueueSettings):
-        data[f"seen-{field.name}"] = str(SettingsForm(now, now).fields[f"seen-{field.name}"].initial)
-    form.data = data
-    return form

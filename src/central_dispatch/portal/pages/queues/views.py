@@ -130,8 +130,8 @@ _PURGE = _Whole(
 _DELETE = _Whole(
     "Delete {}",
     "End {} jobs",
-    "All that waits in this queue is interrupted, and its dead letters are given up: they become interrupted ones. Jobs "
-    "that run go on. The queue itself stays, as its kind does.",
+    "All that waits in this queue is interrupted, and its dead letters are given up: they become interrupted ones. "
+    "Jobs that run go on. The queue itself stays, as its kind does.",
     "{} jobs were ended.",
     services.delete,
     lambda line: line.counts.waiting + line.counts.in_error,
