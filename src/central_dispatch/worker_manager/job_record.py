@@ -1,39 +1,16 @@
 """What a job's record shows beyond its row: its history, batch, locks, and what decides whether it begins."""
 
-from dataclasses import dataclass, field
-
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.worker_manager import batches
+from central_dispatch.worker_manager.batches import Progress
 from central_dispatch.worker_manager.models import Attempt, Batch, Job, Lock, Parent
 from central_dispatch.worker_manager.tables import QUEUES, reading
 
 #: Locks that a record lists.
 _LOCKS_SHOWN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class BatchView:
-    """A batch and how far it is. `by_state`: its jobs that are kept, by state."""
-
-    batch: Batch
-    by_state: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def made(self) -> int:
-        """How many of its jobs exist."""
-        return sum(self.by_state.values())
-
-    @property
-    def over(self) -> int:
-        """How many neither wait nor run."""
-        return sum(count for state, count in self.by_state.items() if state not in {"waiting", "running"})
-
-    @property
-    def total(self) -> int:
-        """How many there are to be, as far as is known."""
-        return max(self.batch.total or 0, self.made)
 
 
 def job(number: int) -> Job | None:
@@ -61,21 +38,16 @@ def queue_names() -> list[str]:
     return sorted(KINDS)
 
 
-def batch(number: int) -> BatchView | None:
-    """Return a batch with its progress."""
-    found = Batch.objects.filter(pk=number).first()
-    return _with_progress(found) if found else None
+def batch(number: int) -> Progress | None:
+    """Return a batch with how far it is."""
+    found = batches.find(number)
+    return batches.progress(found) if found else None
 
 
-def batch_of_splitter(number: int) -> BatchView | None:
+def batch_of_splitter(number: int) -> Progress | None:
     """Return the batch that this job splits a message into."""
     found = Batch.objects.filter(job=number).first()
-    return _with_progress(found) if found else None
-
-
-def _with_progress(found: Batch) -> BatchView:
-    by_state = Job.objects.filter(batch=found.pk).order_by().values_list("state").annotate(Count("pk"))
-    return BatchView(found, dict(by_state))
+    return batches.progress(found) if found else None
 
 
 def locks_of(found: Job) -> list[Lock]:

@@ -25,17 +25,12 @@ CHECK_S = 60.0
 RETRY_MS = 2000
 _MOST_TOPICS = 50
 _TOPIC = re.compile(
-    r"workers|instances|runs|audit|accounts|settings|jobs|queues|parents|(?:worker|instance|run):[0-9a-f]{32}|job:[0-9]{1,18}"
+    r"workers|instances|runs|audit|accounts|settings|jobs|queues|parents|batches"
+    r"|(?:worker|instance|run):[0-9a-f]{32}|(?:job|batch):[0-9]{1,18}"
 )
 
-_ACTS = {
-    "audit": "audit.view",
-    "accounts": "account.own",
-    "jobs": "jobs.view",
-    "job": "jobs.view",
-    "queues": "jobs.view",
-    "parents": "jobs.view",
-}
+_JOBS = ("jobs", "job", "queues", "parents", "batches", "batch")
+_ACTS = {"audit": "audit.view", "accounts": "account.own"} | dict.fromkeys(_JOBS, "jobs.view")
 
 
 async def stream(hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:

@@ -27,6 +27,8 @@ _TABS = (
     ("queue-settings", "/worker-manager/settings/", "General settings"),
     ("queues", "/worker-manager/queues/", "Queues"),
     ("jobs", "/worker-manager/jobs/", "Jobs"),
+    ("batches", "/worker-manager/batches/", "Batches"),
+    ("schedules", "/worker-manager/schedules/", "Schedules"),
     ("queue-workers", "/worker-manager/workers/", "Workers"),
 )
 
@@ -46,6 +48,8 @@ def place_of(path: str) -> str:
         "/worker-manager/queues/": "queues",
         "/worker-manager/jobs/": "jobs",
         "/worker-manager/settings/": "queue-settings",
+        "/worker-manager/batches/": "batches",
+        "/worker-manager/schedules/": "schedules",
         "/worker-manager/workers/": "queue-workers",
         "/settings/central-dispatch/": "workers",
         "/audit/": "audit",

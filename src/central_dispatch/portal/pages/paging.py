@@ -19,9 +19,9 @@ class Paged:
     later: str
 
 
-def paged(request: HttpRequest, rows: QuerySet[Any]) -> Paged:
+def paged(request: HttpRequest, rows: QuerySet[Any], size: int = PAGE_SIZE) -> Paged:
     """Return the page that the address asks for; one that does not exist becomes the nearest that does."""
-    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(rows, size).get_page(request.GET.get("page"))
 
     def address(number: int) -> str:
         query = request.GET.copy()

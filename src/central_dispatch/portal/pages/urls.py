@@ -26,6 +26,8 @@ urlpatterns = [
     path("worker-manager/jobs/", include("central_dispatch.portal.pages.jobs.urls")),
     path("worker-manager/queues/", include("central_dispatch.portal.pages.queues.urls")),
     path("worker-manager/settings/", include("central_dispatch.portal.pages.queues.settings_urls")),
+    path("worker-manager/batches/", include("central_dispatch.portal.pages.batches.urls")),
+    path("worker-manager/schedules/", include("central_dispatch.portal.pages.schedules.urls")),
     path("worker-manager/workers/", include("central_dispatch.portal.pages.queue_workers.urls")),
     path("settings/", overview.settings_menu, name="settings"),
     path("settings/central-dispatch/", include("central_dispatch.portal.pages.workers.urls")),

@@ -1,5 +1,7 @@
 """The queue workers: who runs, how busy each is, and with what."""
 
+from collections import Counter
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -9,7 +11,8 @@ from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.portal.access import requires
 from central_dispatch.portal.pages.overview import with_counts
 from central_dispatch.portal.pages.rendering import show
-from central_dispatch.worker_manager.queue_workers import queue_worker, queue_workers
+from central_dispatch.worker_manager.models import Assignment
+from central_dispatch.worker_manager.queue_workers import QueueWorker, queue_worker, queue_workers
 
 
 @requires("jobs.view")
@@ -24,9 +27,16 @@ def listing(request: HttpRequest) -> HttpResponse:
         "slots": sum(one.parent.slots for one in found),
         "busy": sum(one.busy for one in found),
         "unserved": sorted(set(KINDS) - served) if found else [],
+        "assignments": _assignments(found),
         "workers": with_counts(queries.workers()),
     }
     return show(request, "queue_workers/list.html", "queue_workers/_list.html", values)
+
+
+def _assignments(found: list[QueueWorker]) -> list[dict[str, object]]:
+    """Return the assignments, each with how many queue workers follow it now."""
+    followers = Counter(one.parent.assignment for one in found)
+    return [{"assignment": one, "followers": followers[one.name]} for one in Assignment.objects.order_by("name")]
 
 
 @requires("jobs.view")

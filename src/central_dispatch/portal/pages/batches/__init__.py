@@ -1,0 +1,1 @@
+"""Worker Manager → Batches: what one message was split into, as a whole."""

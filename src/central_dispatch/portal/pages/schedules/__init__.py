@@ -1,0 +1,1 @@
+"""Worker Manager → Schedules: what runs by itself, and when."""
