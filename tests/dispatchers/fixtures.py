@@ -14,6 +14,8 @@ from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.home import dispatcher_directory
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.tls import make_certificate
+from central_dispatch.worker_manager import counts
+from central_dispatch.worker_manager.rates import forget_rates
 from dispatchers import ENGINE, NAME
 from servers.job_databases import shared_server
 
@@ -51,6 +53,8 @@ def database(migrated: Any) -> Iterator[Path]:
     path = Path(connection.settings_dict["NAME"])
     _remove(path)
     path.write_bytes(migrated)
+    counts.forget()
+    forget_rates()
     yield path
     connections.close_all()
     _remove(path)

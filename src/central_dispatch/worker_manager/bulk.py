@@ -13,11 +13,10 @@ from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, forbidden
-from central_dispatch.stores.sqlite import acts
 from central_dispatch.worker_manager.bells import ring_after_commit
 from central_dispatch.worker_manager.job_search import Wanted, matching
 from central_dispatch.worker_manager.models import Job
-from central_dispatch.worker_manager.tables import in_transaction
+from central_dispatch.worker_manager.tables import acts, in_transaction
 
 Act = Literal["retry", "interrupt", "cancel"]
 #: What one call does at most; the rest takes further calls, so that no request lasts for minutes.

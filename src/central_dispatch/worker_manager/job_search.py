@@ -119,7 +119,7 @@ def find(wanted: Wanted, *, after: Place | None = None, before: Place | None = N
     if rest:
         ordered = ordered.filter(*rest)
         if edge is not None:
-            ordered = _upto(ordered, key, edge)
+            ordered = _upto(ordered, key, tie, edge)
     jobs = list(ordered[: size + 1])
     more = len(jobs) > size
     jobs = jobs[:size]
@@ -220,9 +220,12 @@ def _beyond(rows: QuerySet[Job], key: str, tie: str, place: Place | None) -> Que
     return rows.exclude(Q(**{column: place.value}) & Q(**number))
 
 
-def _upto(rows: QuerySet[Job], key: str, edge: Place) -> QuerySet[Job]:
+def _upto(rows: QuerySet[Job], key: str, tie: str, edge: Place) -> QuerySet[Job]:
+    """Keep what comes before a place, and the row at that place itself."""
     column, down = key.lstrip("-"), key.startswith("-")
-    return rows.filter(**{f"{column}__{'gte' if down else 'lte'}": edge.value})
+    rows = rows.filter(**{f"{column}__{'gte' if down else 'lte'}": edge.value})
+    number = {f"id__{'lt' if tie.startswith('-') else 'gt'}": edge.job}
+    return rows.exclude(Q(**{column: edge.value}) & Q(**number))
 
 
 def _edge(ordered: QuerySet[Job], key: str) -> Place | None:

@@ -60,6 +60,11 @@ def current_rates() -> Mapping[str, Rate]:
     return _RATES.get()
 
 
+def forget_rates() -> None:
+    """Add up anew at the next call."""
+    _RATES.forget()
+
+
 def chart(now: datetime, step: timedelta, steps: int, queue: str = "") -> list[Bucket]:
     """Return what ended in each of the last `steps` steps, the one that is under way last.
 

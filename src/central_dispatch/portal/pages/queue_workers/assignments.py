@@ -41,9 +41,7 @@ def _form(request: HttpRequest, of: Assignment | None) -> HttpResponse:
             values = {name: given[name] for name in ("queues", "slots", "host")}
             answer = services.put(actor_of(request), given["name"], **values)
             if not isinstance(answer, Refused):
-                messages.success(
-                    request, f"The assignment {answer.name} was saved. Its workers follow at once."
-                )
+                messages.success(request, f"The assignment {answer.name} was saved. Its workers follow at once.")
                 return HttpResponseRedirect(reverse("queue-workers"))
             raise_if_hidden(answer)
             place_problems(form, answer.problems)
