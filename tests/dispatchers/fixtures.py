@@ -45,6 +45,8 @@ def migrated() -> Any:
 def database(migrated: Any) -> Iterator[Path]:
     """A fresh database with real commits: what is tested is what runs."""
     connections.close_all()
+    counts.forget()
+    forget_rates()
     if ENGINE != "sqlite":
         _restore(migrated)
         yield dispatcher_directory() / "dispatch.sqlite3"
@@ -53,8 +55,6 @@ def database(migrated: Any) -> Iterator[Path]:
     path = Path(connection.settings_dict["NAME"])
     _remove(path)
     path.write_bytes(migrated)
-    counts.forget()
-    forget_rates()
     yield path
     connections.close_all()
     _remove(path)

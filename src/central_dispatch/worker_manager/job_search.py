@@ -40,7 +40,7 @@ _KEYS: dict[Order, str] = {
 #: Things that a payload names, by the expression that each database has indexed.
 _FIELDS = {
     "sqlite": "CAST(json_extract(payload, '$.{}') AS TEXT)",
-    "postgresql": "(payload ->> '{}')",
+    "postgresql": "(payload::json ->> '{}')",
     "mysql": "JSON_VALUE(payload, '$.{}')",
 }
 

@@ -34,6 +34,12 @@ INDEXES = (
     "CREATE INDEX job_batch_state ON job (batch, state)",
     "CREATE INDEX job_batch_ended ON job (batch, ended_at)",
     "CREATE INDEX job_waits_on ON job (waits_on)",
+    # For the list of jobs: each of its orders.
+    "CREATE INDEX job_created ON job (created_at, id)",
+    "CREATE INDEX job_queue_created ON job (queue, created_at, id)",
+    "CREATE INDEX job_state_created ON job (state, created_at, id)",
+    "CREATE INDEX job_started ON job (started_at, id)",
+    "CREATE INDEX job_next ON job (state, due_at, id)",
 )
 MENDS = {
     1040: "It has too many connections: raise max_connections, or use fewer workers.",

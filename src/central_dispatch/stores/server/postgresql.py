@@ -21,6 +21,9 @@ TYPES = {
     "bytes": "BYTEA",
     "table": "",
 }
+# By these jobs are found that are about one record or managed instance: what their payload names so.
+_RECORD = "(payload::json ->> 'record')"
+_INSTANCE = "(payload::json ->> 'instance')"
 # Partial: what waits and what runs is little beside what has ended, and only that is looked for often.
 INDEXES = (
     "CREATE INDEX job_due ON job (queue, priority, due_at, id) WHERE state = 'waiting'",
@@ -33,6 +36,20 @@ INDEXES = (
     "CREATE INDEX job_batch_state ON job (batch, state) WHERE batch IS NOT NULL",
     "CREATE INDEX job_batch_ended ON job (batch, ended_at) WHERE batch IS NOT NULL AND ended_at IS NOT NULL",
     "CREATE INDEX job_waits_on ON job (waits_on) WHERE waits_on IS NOT NULL",
+    # For the list of jobs: each of its orders, and the small sets that it looks into.
+    "CREATE INDEX job_created ON job (created_at, id)",
+    "CREATE INDEX job_queue_created ON job (queue, created_at, id)",
+    "CREATE INDEX job_started ON job (started_at, id) WHERE started_at IS NOT NULL",
+    "CREATE INDEX job_ended_id ON job (ended_at, id) WHERE ended_at IS NOT NULL",
+    "CREATE INDEX job_next ON job (due_at, id, queue, waiting_for) WHERE state = 'waiting'",
+    "CREATE INDEX job_failed ON job (created_at, id) WHERE state = 'in_error'",
+    "CREATE INDEX job_queue_failed ON job (queue, created_at, id) WHERE state = 'in_error'",
+    "CREATE INDEX job_expiring ON job (expires_at, id) WHERE state = 'in_error'",
+    "CREATE INDEX job_interrupted ON job (created_at, id) WHERE state = 'interrupted'",
+    "CREATE INDEX job_queue_interrupted ON job (queue, created_at, id) WHERE state = 'interrupted'",
+    "CREATE INDEX job_error ON job (created_at, id) WHERE error <> ''",
+    f"CREATE INDEX job_record ON job ({_RECORD}, created_at, id) WHERE {_RECORD} IS NOT NULL",
+    f"CREATE INDEX job_instance ON job ({_INSTANCE}, created_at, id) WHERE {_INSTANCE} IS NOT NULL",
 )
 # Many rows die young: cleaned often, and updated in their own page where there is room.
 _STORAGE = (

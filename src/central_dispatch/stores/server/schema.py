@@ -58,6 +58,16 @@ CREATE TABLE job_attempt (
 ) {table}""",
     "CREATE UNIQUE INDEX job_attempt_fence ON job_attempt (job, fence)",
     """
+CREATE TABLE job_tally (
+    minute {time} NOT NULL,
+    queue VARCHAR(100) NOT NULL,
+    outcome VARCHAR(100) NOT NULL,
+    parent VARCHAR(64) NOT NULL,
+    executions BIGINT NOT NULL,
+    run_ms BIGINT NOT NULL,
+    PRIMARY KEY (minute, queue, outcome, parent)
+) {table}""",
+    """
 CREATE TABLE job_parent (
     id VARCHAR(64) PRIMARY KEY,
     host TEXT NOT NULL,
@@ -157,6 +167,7 @@ DROPPED = tuple(
         "job_period",
         "job_queue",
         "job_parent",
+        "job_tally",
         "job_attempt",
         "job",
     )

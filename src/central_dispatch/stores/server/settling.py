@@ -8,11 +8,13 @@ from typing import Any
 
 from central_dispatch.jobs.job import Claim, Settlement
 from central_dispatch.jobs.ports import Settled
+from central_dispatch.stores.ended import Ended
 from central_dispatch.stores.rows import after_its_parent, heed, interrupted_of, result_text
 from central_dispatch.stores.server import locking
 from central_dispatch.stores.server.output import write_output
 from central_dispatch.stores.server.queues import Queues
 from central_dispatch.stores.server.session import Row, Session, moment_or_none, plain
+from central_dispatch.stores.server.tallying import tally
 
 #: Text of one statement: the servers' default limits of a message are 16 MiB and more.
 STATEMENT_CHARACTERS = 2 << 20
@@ -54,6 +56,7 @@ def settle(session: Session, settled: Sequence[Settled]) -> list[bool]:
     updates: list[dict[str, Any]] = []
     attempts: list[tuple[Any, ...]] = []
     written: list[bool] = []
+    ended: list[Ended] = []
     for one in settled:
         row = held.get(one.claim.job)
         holds = row is not None and row[1] == one.claim.fence
@@ -63,8 +66,10 @@ def settle(session: Session, settled: Sequence[Settled]) -> list[bool]:
             del held[one.claim.job]
             updates.append(_update_of(one.claim, heed(one.settlement, row[2]), one.ended_at))
             attempts.append(_attempt_of(one, row[3], places.get(row[3], ("", 0))))
+            ended.append(Ended(one.claim.kind, one.outcome, row[3], one.started_at, one.ended_at))
     if updates:
         _write(session, updates, attempts)
+        tally(session, ended)
         write_output(session, [one for one, holds in zip(settled, written, strict=True) if holds])
         locking.end(session, [update["id"] for update in updates], max(one.ended_at for one in settled))
     return written
@@ -87,15 +92,18 @@ def are_written(session: Session, settled: Collection[Settled]) -> set[tuple[int
 def free(session: Session, queues: Queues, parent: str, place: tuple[str, int], now: datetime) -> list[int]:
     """Free the rows of a parent that is gone; returns the jobs."""
     error = f"its worker ended without a report (process {place[1]} on {place[0]})"
-    updates, attempts = [], []
+    updates, attempts, ended = [], [], []
     for row in session.rows(_ROWS_OF, parent):
         claim = _lost_claim(row)
         settings = queues.settings(session, claim.kind)
         settlement = heed(after_its_parent(claim, settings, error, now, random.random()), row[8])  # noqa: S311 spreads retries
         updates.append(_update_of(claim, settlement, now))
-        attempts.append((claim.job, claim.fence, parent, *place, 0, moment_or_none(row[9]), now, "crashed", error, 0))
+        started_at = moment_or_none(row[9])
+        attempts.append((claim.job, claim.fence, parent, *place, 0, started_at, now, "crashed", error, 0))
+        ended.append(Ended(claim.kind, "crashed", parent, started_at or now, now))
     if updates:
         _write(session, updates, attempts)
+        tally(session, ended)
         locking.end(session, [update["id"] for update in updates], now)
     return [update["id"] for update in updates]
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from central_dispatch.jobs.job import Claim, Settlement
 from central_dispatch.jobs.ports import Settled
+from central_dispatch.stores.ended import Ended
 from central_dispatch.stores.rows import after_its_parent, heed, interrupted_of, result_text
 from central_dispatch.stores.sqlite import locking
 from central_dispatch.stores.sqlite.queues import Queues
-from central_dispatch.stores.sqlite.tallying import Ended, tally
+from central_dispatch.stores.sqlite.tallying import tally
 from central_dispatch.stores.sqlite.times import from_text, to_text
 
 _HELD = """

@@ -10,7 +10,7 @@ from central_dispatch.fleet.services.runs import deploy
 from central_dispatch.portal.access import access_of
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.pages import urls
-from central_dispatch.worker_manager import counts
+from central_dispatch.worker_manager.counts import forget
 from central_dispatch.worker_manager.rates import forget_rates
 from dispatchers.fleet import draft, enrolled
 
@@ -38,7 +38,7 @@ def test_a_list_asks_the_database_as_often_for_fifty_rows_as_for_two(administrat
         if number in {1, 11}:
             pages = {}
             for address in ("/", "/instances/", "/runs/", "/settings/central-dispatch/", "/audit/"):
-                counts.forget()
+                forget()
                 forget_rates()
                 with CaptureQueriesContext(connection) as queries:
                     assert client.get(address, secure=True).status_code == 200
