@@ -14,12 +14,19 @@ from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.outcome import Deferred, Done, Failed, Outcome, Released
 from central_dispatch.jobs.queue_settings import QueueSettings
+from central_dispatch.worker import ringing
 from queue_workers import messes
 
 Payload = Mapping[str, Any]
 
 
 def no_op(_payload: Payload, _attempt: Attempt) -> Outcome:
+    return Done()
+
+
+def ring(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Ring, as a handler's own enqueueing does after its commit."""
+    ringing.tell("ring", [payload["queue"]])
     return Done()
 
 
@@ -217,6 +224,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         _kind("no-op"),
+        _kind("ring"),
         _kind("sleep", max_attempts=1000),
         _kind("patient"),
         _kind("finishing"),

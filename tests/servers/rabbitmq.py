@@ -155,6 +155,10 @@ class Node:
             self.add_virtual_hosts(*self._fresh)
         return self._fresh.pop()
 
+    def published(self) -> int:
+        """How many messages the channels that are open now have published."""
+        return int(self.ctl("eval", "lists:sum([element(2, M) || M <- ets:tab2list(channel_exchange_metrics)])."))
+
     def place(self, virtual_host: str = "/", *, cluster: bool = False) -> Place:
         """Where a broker finds it."""
         return Place(
