@@ -57,6 +57,11 @@ async def asked(question: Awaitable[T], within_s: float) -> T:
             raise Lost("the connection was closed") from None
 
 
+class _Connection(aio_pika.Connection):
+    def __del__(self) -> None:
+        """Do nothing: we close it, and the collector may come in another thread, where its loop cannot be used."""
+
+
 class Link:
     """Keeps one connection. `serve` works on it until it returns or raises; `lost` is told before the next try."""
 
@@ -148,7 +153,7 @@ class Link:
         question = aio_pika.connect(
             host=host, port=port, login=place.user, password=place.password, virtualhost=place.virtual_host,
             ssl=context is not None, ssl_context=context, timeout=self._timing.connect_s,
-            heartbeat=self._timing.heartbeat_s, client_properties=name,
+            heartbeat=self._timing.heartbeat_s, client_properties=name, connection_class=_Connection,
         )  # fmt: skip
         return await asked(question, self._timing.connect_s)
 
