@@ -105,7 +105,8 @@ class Rig:
             sections.append(server.toml(self._database))
         if self.broker_name == "rabbitmq":
             node = self.node or shared_node()
-            sections.append(node.toml(self.directory, node.fresh_virtual_host()))
+            self.virtual_host = node.fresh_virtual_host()
+            sections.append(node.toml(self.directory, self.virtual_host))
         if sections:
             write_configuration(self.directory, *sections)
         self.store = open_store(self.directory)

@@ -57,7 +57,10 @@ class PortMapper:
 
 @dataclass
 class Node:
-    """One node. `settings`: lines for rabbitmq.conf. `cluster`: the mapper and cookie that its nodes share."""
+    """One node. `settings`: lines for rabbitmq.conf; `advanced`: terms for advanced.config.
+
+    The nodes of a cluster share the mapper and the cookie.
+    """
 
     directory: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -65,6 +68,7 @@ class Node:
     cookie: str = field(default_factory=lambda: secrets.token_hex(16))
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     user: str = USER
+    advanced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.port, self._dist_port = free_ports(2)
@@ -202,8 +206,9 @@ class Node:
         (self.directory / "rabbitmq.conf").write_text(text, encoding="utf-8")
         (self.directory / "enabled_plugins").write_text("[].\n", encoding="ascii")
         ports = f"{{inet_dist_listen_min, {self._dist_port}}}, {{inet_dist_listen_max, {self._dist_port}}}"
-        kernel = f"[{{kernel, [{{inet_dist_use_interface, {{127,0,0,1}}}}, {ports}]}}].\n"
-        (self.directory / "advanced.config").write_text(kernel, encoding="ascii")
+        kernel = f"{{kernel, [{{inet_dist_use_interface, {{127,0,0,1}}}}, {ports}]}}"
+        terms = ",\n ".join((kernel, *self.advanced))
+        (self.directory / "advanced.config").write_text(f"[{terms}].\n", encoding="ascii")
 
     def _environment(self) -> dict[str, str]:
         assert self.mapper
@@ -215,7 +220,7 @@ class Node:
             "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self.directory / "log"),
             "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.directory / "advanced"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.directory / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "enabled_plugins"),
             "RABBITMQ_PID_FILE": str(self.directory / "pid"),
             "RABBITMQ_DIST_PORT": str(self._dist_port),
