@@ -24,10 +24,10 @@ from pathlib import Path
 from statistics import median
 
 from job_systems import SLOTS, System, amqp_limit, celery, dramatiq, huey, ours
-from servers.rabbitmq import Node
 
 from queue_workers.rig import Rig
 from servers.places import passable_directory
+from servers.rabbitmq import Node
 
 KINDS = ("no-op", "10ms")
 _WARM = 100
