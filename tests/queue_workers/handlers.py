@@ -215,6 +215,24 @@ def main_queue(payload: Payload, attempt: Attempt) -> Outcome:
     return split(payload, attempt, KINDS)
 
 
+def mixed(payload: Payload, attempt: Attempt) -> Outcome:
+    """A little of all that a handler does: prints, reports, has a directory, defers, fails once, gives a result."""
+    match payload["number"] % 20:
+        case 0:
+            print("x" * 2000)  # noqa: T201 captured
+        case 1:
+            attempt.report(50, "half of it")
+        case 2:
+            (attempt.directory / "draft").write_text("x", encoding="ascii")
+        case 3 if attempt.number == 1:
+            return Failed("as told")
+        case 4 if attempt.fence & 0xFFFFFFFF == 1:
+            return Deferred("as told", 0.1)
+        case 5:
+            return Done({"number": payload["number"], "words": "w" * 200})
+    return Done()
+
+
 def _kind(name: str, **settings: Any) -> Kind:
     defaults = QueueSettings(**{"retry_delay_s": 0.1, "backoff": "fixed", "grace_s": 1.0, **settings})
     return Kind(name=name, handler=f"queue_workers.handlers:{name.replace('-', '_')}", says=name, defaults=defaults)
@@ -239,5 +257,6 @@ KINDS = {
         _kind("talk"),
         _kind("chaos", max_attempts=1000),
         _kind("tally"),
+        _kind("mixed"),
     )
 } | messes.KINDS
