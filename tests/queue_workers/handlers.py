@@ -258,5 +258,11 @@ KINDS = {
         _kind("chaos", max_attempts=1000),
         _kind("tally"),
         _kind("mixed"),
+        Kind(
+            name="transcode",
+            handler="queue_workers.transcoding:transcode",
+            says="transcode",
+            defaults=QueueSettings(grace_s=1.0),
+        ),
     )
 } | messes.KINDS

@@ -53,9 +53,9 @@ def open_broker(directory: Path) -> Broker:
     return EmbeddedBroker(directory / "bells")
 
 
-def eventually(look: Callable[[], T], what: str = "") -> T:
+def eventually(look: Callable[[], T], what: str = "", patience_s: float = PATIENCE_S) -> T:
     """Wait until something is so; returns what was seen."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not (found := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"never came: {what or look}")
