@@ -234,7 +234,7 @@ def _end_descendants() -> bool:
     while _reap():
         if time.monotonic() > deadline:
             return False
-        process_tree.kill_all(process_tree.below(os.getpid(), process_tree.snapshot()))
+        process_tree.kill_all(process_tree.below_now(os.getpid()))
         time.sleep(0.002)
     return True
 

@@ -62,6 +62,8 @@ class ForkServer:
         self._start = start
         self._parent = os.getppid()
         self._children: set[int] = set()
+        self._starting: deque[tuple[int, list[int]]] = deque()
+        self._terminating: set[int] = set()
         self._dying: dict[int, int] = {}  # pid → looks so far
         self._ended: list[dict[str, Any]] = []  # told once nothing of them is left
         self._outbox: deque[dict[str, Any]] = deque()
@@ -85,7 +87,7 @@ class ForkServer:
 
     def _turn(self) -> bool:
         self._send()
-        busy = bool(self._dying or self._ended or self._outbox)
+        busy = bool(self._dying or self._ended or self._outbox or self._starting)
         for key, _ in self._selector.select(_KILL_STEP_S if busy else _WATCH_S):
             if key.fd == self._wake_read:
                 with suppress(BlockingIOError):
@@ -93,7 +95,9 @@ class ForkServer:
             elif not self._obey():
                 return False
         self._reap()
+        self._terminate()
         self._kill()
+        self._start_children()
         self._watch_parent()
         return os.getppid() == self._parent
 
@@ -113,13 +117,18 @@ class ForkServer:
     def _follow(self, order: Order) -> None:
         match order.message:
             case {"start": int(slot)}:
-                self._fork(slot, order.descriptors)
+                self._starting.append((slot, order.descriptors))
             case {"terminate": int(pid)} if pid in self._children:
-                for seen in process_tree.below(pid, process_tree.snapshot()):
-                    process_tree.send(seen.pid, signal.SIGTERM)
-                process_tree.send(pid, signal.SIGTERM)
+                self._terminating.add(pid)
             case {"kill": int(pid)} if pid in self._children:
                 self._dying.setdefault(pid, 0)
+
+    def _start_children(self) -> None:
+        """Fork what was asked for: all at once, but while trees are being ended one by one, as these come first."""
+        while self._starting:
+            self._fork(*self._starting.popleft())
+            if self._dying:
+                return
 
     def _fork(self, slot: int, descriptors: list[int]) -> None:
         channel, output = descriptors
@@ -167,6 +176,17 @@ class ForkServer:
                 self._dying.pop(pid, None)
                 self._orphan_looks = 0
                 self._ended.append({"ended": pid, "status": status, "stopped": self._stands_stopped()})
+
+    def _terminate(self) -> None:
+        """Send SIGTERM to what was asked for: one look at all processes for all trees, as there may be hundreds."""
+        if not self._terminating:
+            return
+        by_parent = process_tree.snapshot()
+        for pid in self._terminating & self._children:
+            for seen in process_tree.below(pid, by_parent):
+                process_tree.send(seen.pid, signal.SIGTERM)
+            process_tree.send(pid, signal.SIGTERM)
+        self._terminating.clear()
 
     def _kill(self) -> None:
         """One step of ending what is to be ended: trees below dying children, and orphans that came to us."""

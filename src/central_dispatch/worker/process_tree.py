@@ -7,15 +7,18 @@ fork, with or without a session of its own) comes to it and not to init, so that
 import ctypes
 import os
 import signal
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
 _PROC = "/proc"
+_STAT_BYTES = 4096
 _DEAD = frozenset("ZX")
 STOPPED = frozenset("Tt")
 
@@ -50,12 +53,19 @@ def become_subreaper() -> None:
 def look_at(pid: int) -> Seen | None:
     """Return a process, or None where there is none of that pid."""
     try:
-        text = Path(f"{_PROC}/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        # By hand: hundreds of trees may be looked at while all of them are being ended.
+        opened = os.open(f"{_PROC}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        content = os.read(opened, _STAT_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
     # The name stands in brackets and may itself hold brackets and spaces.
-    fields = text[text.rfind(")") + 2 :].split()
-    return Seen(pid, int(fields[1]), fields[0], int(fields[19]))
+    fields = content[content.rfind(b")") + 2 :].split()
+    return Seen(pid, int(fields[1]), fields[0].decode("ascii"), int(fields[19]))
 
 
 def every_pid() -> Iterator[int]:
@@ -83,6 +93,40 @@ def below(root: int, by_parent: dict[int, list[Seen]]) -> list[Seen]:
             found.append(seen)
             ahead.append(seen.pid)
     return found
+
+
+def below_now(root: int) -> list[Seen]:
+    """Return what is below a process, as far as the kernel lists it now; without a look at all other processes.
+
+    What forks or ends meanwhile may be missing: for a caller who looks until nothing is left.
+    """
+    found: list[Seen] = []
+    ahead = [root]
+    while ahead:
+        for pid in _children_of(ahead.pop()):
+            if seen := look_at(pid):
+                found.append(seen)
+                ahead.append(pid)
+    return found
+
+
+def _children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        # Each thread has the children that it made.
+        for thread in os.listdir(f"{_PROC}/{pid}/task"):  # noqa: PTH208 names are enough, and quicker
+            with open(f"{_PROC}/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123 likewise
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        if not lists_children():
+            return [seen.pid for seen in snapshot().get(pid, ())]
+    return found
+
+
+@cache
+def lists_children() -> bool:
+    """Say whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
+    return os.path.exists(f"{_PROC}/self/task/{threading.get_native_id()}/children")  # noqa: PTH110 no object per look
 
 
 def send(pid: int, number: signal.Signals) -> None:
