@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,8 +25,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from job_history import Findings
 from queue_workers.chaos import Load, Result, run
-from queue_workers.nemesis import Harm, full_disk, locked_file
+from queue_workers.nemesis import (
+    Harm,
+    cut_connections,
+    ended_sessions,
+    full_disk,
+    killed_broker,
+    killed_database,
+    locked_file,
+    lost_way,
+)
 from queue_workers.rig import Rig
+from servers.job_databases import started
+from servers.rabbitmq import Node
+from servers.tcp_proxy import TcpProxy
 
 Site = tuple[Rig, Mapping[str, Harm]]
 _MOUNT_MIB = 512
@@ -56,7 +68,44 @@ def embedded_sqlite(place: Path) -> Iterator[Site]:
             rig.close()
 
 
-COMBINATIONS: dict[str, Callable[[Path], AbstractContextManager[Site]]] = {"embedded+sqlite": embedded_sqlite}
+def rabbitmq_and(engine: str) -> Callable[[Path], AbstractContextManager[Site]]:
+    """Return what makes a site on RabbitMQ and a database server, each of its own and behind a proxy."""
+
+    @contextmanager
+    def made(place: Path) -> Iterator[Site]:
+        with ExitStack() as stack:
+            server = started(engine, place, durable=True)
+            stack.callback(server.stop)
+            node = stack.enter_context(Node(place / "rabbitmq"))
+            database, broker = TcpProxy(server.port), TcpProxy(node.port)
+            stack.callback(database.close)
+            stack.callback(broker.close)
+            home = place / "home"
+            home.mkdir(mode=0o700)
+            through = {server.port: database.port, node.port: broker.port}
+            rig = Rig(home, engine, "rabbitmq", node=node, server=server, through=through)
+            stack.callback(rig.close)
+            yield (
+                rig,
+                {
+                    "database killed": killed_database(server),
+                    "database sessions ended": ended_sessions(server),
+                    "database connections cut": cut_connections(database),
+                    "database lost its way": lost_way(database),
+                    "broker killed": killed_broker(node),
+                    "broker connections cut": cut_connections(broker),
+                    "broker lost its way": lost_way(broker),
+                },
+            )
+
+    return made
+
+
+COMBINATIONS: dict[str, Callable[[Path], AbstractContextManager[Site]]] = {
+    "embedded+sqlite": embedded_sqlite,
+    "rabbitmq+postgresql": rabbitmq_and("postgresql"),
+    "rabbitmq+mariadb": rabbitmq_and("mariadb"),
+}
 
 
 def figures(result: Result) -> dict[str, int]:

@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,8 +59,10 @@ def run(rig: Rig, load: Load, harms: Mapping[str, Harm]) -> Result:
     for start in range(0, load.jobs, size):
         _enqueue(rig, nemesis, new[start : start + size])
         _wait_for_work(rig)
-        time.sleep(luck.uniform(0.0, load.pause_s))  # the harm comes at any moment; nothing is asserted about the time
+        # The harm comes at any moment and lasts as long; nothing is asserted about the time.
+        time.sleep(luck.uniform(0.0, load.pause_s / 2))
         nemesis.harm()
+        time.sleep(luck.uniform(0.0, load.pause_s))
     nemesis.heal()
     _wait_until_settled(rig)
     nemesis.end()
@@ -108,12 +111,16 @@ def _enqueue(rig: Rig, nemesis: Nemesis, jobs: list[NewJob]) -> None:
 def _wait_for_work(rig: Rig) -> None:
     """Wait until something runs, so that the harm meets it; not for ever, as the last harm may keep it from running."""
     deadline = time.monotonic() + _WORKS_S
-    while not rig.rows(_RUNNING) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    with suppress(StoreDown):  # the last harm is still there: so be it
+        while not rig.rows(_RUNNING) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 def _wait_until_settled(rig: Rig) -> None:
     """Wait, and go on after a while with whatever there is: the check says what did not settle."""
     deadline = time.monotonic() + _SETTLES_S
-    while rig.rows(_OPEN)[0]["n"] and time.monotonic() < deadline:
+    is_open = True
+    while is_open and time.monotonic() < deadline:
         time.sleep(0.1)
+        with suppress(StoreDown):  # connections from before the last harm
+            is_open = bool(rig.rows(_OPEN)[0]["n"])

@@ -14,6 +14,9 @@ from pathlib import Path
 from central_dispatch.stores.gate import gate_path
 from central_dispatch.worker import process_tree
 from queue_workers.rig import Rig, Worker
+from servers.job_databases import DatabaseServer
+from servers.rabbitmq import Node
+from servers.tcp_proxy import TcpProxy
 
 #: Does its harm and returns what heals it, or None where nothing is to be healed.
 Harm = Callable[[], Callable[[], None] | None]
@@ -145,5 +148,54 @@ def full_disk(place: Path) -> Harm:
                     while file.write(b"\0" * size) == size:
                         pass
         return filler.unlink
+
+    return harm
+
+
+def killed_database(server: DatabaseServer) -> Harm:
+    """Kill a database server as a machine's fall does; it is started again, and recovers, when it is healed."""
+
+    def harm() -> Callable[[], None]:
+        server.stop(signal.SIGKILL)
+        return server.start
+
+    return harm
+
+
+def ended_sessions(server: DatabaseServer) -> Harm:
+    """End all connections from the server's side, whatever they are in the middle of."""
+
+    def harm() -> None:
+        for session in server.sessions():
+            server.cut(session)
+
+    return harm
+
+
+def killed_broker(node: Node) -> Harm:
+    """Kill RabbitMQ, likewise."""
+
+    def harm() -> Callable[[], None]:
+        node.kill()
+        return node.start
+
+    return harm
+
+
+def cut_connections(proxy: TcpProxy) -> Harm:
+    """Reset all connections."""
+
+    def harm() -> None:
+        proxy.cut()
+
+    return harm
+
+
+def lost_way(proxy: TcpProxy) -> Harm:
+    """Let connections stand, and nothing get through."""
+
+    def harm() -> Callable[[], None]:
+        proxy.hold()
+        return proxy.release
 
     return harm

@@ -6,12 +6,13 @@ a node; the directory's dispatcher.toml says so to the workers, as a dispatcher'
 
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from central_dispatch.stores.sqlite.times import to_text
 from central_dispatch.worker import process_tree
 from central_dispatch.worker.leftovers import MARK
 from queue_workers.handlers import KINDS
-from servers.job_databases import shared_server
+from servers.job_databases import DatabaseServer, shared_server
 from servers.rabbitmq import Node, shared_node
 
 T = TypeVar("T")
@@ -92,30 +93,43 @@ class Rig:
     environment: dict[str, str] = field(default_factory=dict)
     prepare: tuple[str, ...] = ()
     node: Node | None = None  # of RabbitMQ; None: the one that all tests share
+    server: DatabaseServer | None = None  # likewise
+    through: Mapping[int, int] = field(default_factory=dict)  # ports that are reached through others: a proxy's
 
     def __post_init__(self) -> None:
         sections = []
         if self.store_name == "sqlite":
             (self.directory / "dispatch.sqlite3").touch()
         else:
-            from job_adapters import taken_database  # noqa: PLC0415 a worker's process imports this module, too
-
-            self._database = taken_database(self.store_name)
-            server = shared_server(self.store_name)
-            sections.append(server.toml(self._database))
+            sections.append(self._database_section())
         if self.broker_name == "rabbitmq":
             node = self.node or shared_node()
             self.virtual_host = node.fresh_virtual_host()
             sections.append(node.toml(self.directory, self.virtual_host))
         if sections:
-            write_configuration(self.directory, *sections)
+            write_configuration(self.directory, *map(self._through, sections))
         self.store = open_store(self.directory)
         self.make_tables()
         self.broker = open_broker(self.directory)
 
+    def _database_section(self) -> str:
+        if self.server is not None:
+            name = f"jobs_{secrets.token_hex(4)}"
+            self.server.make_database(name)
+            return self.server.toml(name)
+        from job_adapters import taken_database  # noqa: PLC0415 a worker's process imports this module, too
+
+        self._database = taken_database(self.store_name)
+        return shared_server(self.store_name).toml(self._database)
+
+    def _through(self, section: str) -> str:
+        for port, other in self.through.items():
+            section = section.replace(f"port = {port}\n", f"port = {other}\n")
+        return section
+
     def make_tables(self) -> None:
         """Make what the store lacks."""
-        if isinstance(self.store, SqliteStore):
+        if isinstance(self.store, SqliteStore) or self.server is not None:
             self.store.create_tables()
 
     def start(
@@ -221,7 +235,7 @@ class Rig:
         eventually(lambda: not self.marked(), "no process is left")
         self.broker.close()
         self.store.close()
-        if self.store_name != "sqlite":
+        if self.store_name != "sqlite" and self.server is None:
             from job_adapters import give_back  # noqa: PLC0415 as above
 
             give_back(self.store_name, self._database)
