@@ -31,23 +31,29 @@ class System:
     producer: list[str]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self) -> None:
-        """Start both, and wait until the worker has run a job."""
+    def launch(self) -> None:
+        """Start both."""
         self.tally = self.directory / "tally"
         self.tally.touch()
         given = {**os.environ, "TALLY": str(self.tally), "PYTHONPATH": str(APPS), **self.environment}
-        log = (self.directory / "worker.log").open("wb")
-        self._worker = subprocess.Popen(
-            self.worker, cwd=self.directory, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+        self._worker = self._start_worker(given)
         errors = (self.directory / "producer.log").open("wb")
         self._producer = subprocess.Popen(
             self.producer, cwd=self.directory, env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             start_new_session=True, text=True,
         )  # fmt: skip
+
+    def warm(self) -> None:
+        """Wait until the worker has run jobs."""
         self._expect("ready")
         self.rate("no-op", SLOTS)
+
+    def _start_worker(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        with (self.directory / "worker.log").open("wb") as log:
+            return subprocess.Popen(
+                self.worker, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
     def rate(self, kind: str, count: int, how: str = "burst") -> float:
         """Enqueue so many and wait until all have run; returns jobs per second, from before the first enqueue."""
@@ -154,10 +160,19 @@ class Ours(System):
         """Say whether no row is open."""
         return not self.rig.rows("SELECT 1 FROM job WHERE state IN ('waiting', 'running') LIMIT 1")
 
+    def _start_worker(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        self.rig.environment["TALLY"] = environment["TALLY"]
+        worker = self.rig.start("tally", slots=SLOTS)
+        worker.log.rename(self.directory / "worker.log")
+        return worker.process
+
+    def stop(self) -> None:
+        """End both, and see that nothing of them is left."""
+        super().stop()
+        self.rig.close()
+
 
 def ours(name: str, rig: Rig) -> Ours:
     """Return this engine on a rig's store and broker."""
-    given = {"queues": ["tally"], "slots": SLOTS, "until_empty": False, "timing": {}, "recycling": {}, "assignment": ""}
-    worker = [sys.executable, "-m", "queue_workers.parent_main", str(rig.directory), json.dumps(given)]
     environment = {"RIG": str(rig.directory), "PYTHONPATH": f"{APPS}:{ROOT / 'tests'}"}
-    return Ours(name, rig.directory, worker, [sys.executable, str(APPS / "produce.py"), "our_app"], environment, rig)
+    return Ours(name, rig.directory, [], [sys.executable, str(APPS / "produce.py"), "our_app"], environment, rig)

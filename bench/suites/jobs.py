@@ -44,6 +44,7 @@ def systems(place: Path, only: list[str] | None) -> Iterator[list[System]]:
         sql = f"db+sqlite:///{place}/celery_sql/results.sqlite3"
         made: dict[str, Callable[[Path], System]] = {
             "embedded": lambda directory: ours("embedded", Rig(directory)),
+            "rabbitmq": lambda directory: ours("rabbitmq", Rig(directory, broker_name="rabbitmq", node=node)),
             "celery": lambda directory: celery(directory, amqp),
             "celery_sql": lambda directory: celery(directory, amqp, sql),
             "dramatiq": lambda directory: dramatiq(directory, amqp),
@@ -55,9 +56,11 @@ def systems(place: Path, only: list[str] | None) -> Iterator[list[System]]:
             directory = place / name
             directory.mkdir()
             system = made[name](directory)
-            system.start()
+            system.launch()
             stack.callback(system.stop)
             started.append(system)
+        for system in started:
+            system.warm()
         yield started
 
 
@@ -98,13 +101,13 @@ def ratios(found: dict[str, list[float]]) -> dict[str, float]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 rounds of half a second for each system and kind")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of half a second for each system and kind")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--round-s", type=float, default=2.0, help="about how long each system works in a round")
     parser.add_argument("--only", action="append", help="a system; may be given several times")
     parser.add_argument("--out", type=Path, help="also write every rate to this file")
     given = parser.parse_args()
-    rounds, round_s = (3, 0.5) if given.quick else (given.rounds, given.round_s)
+    rounds, round_s = (2, 0.5) if given.quick else (given.rounds, given.round_s)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cd-jobs-") as place, systems(Path(place), given.only) as started:
         found = measure(started, rounds, round_s)
