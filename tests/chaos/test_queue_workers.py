@@ -1,17 +1,40 @@
-"""A small chaos run: parents, fork servers, children and the database are harmed at random under load; then the history
-is checked. Nothing is lost, nothing is settled twice, nothing is left unsettled, and no process survives."""
+"""Small chaos runs: parents, fork servers, children, databases and RabbitMQ are harmed at random under load; then the
+history is checked. Nothing is lost, doubled, miscounted or left unsettled, and no process survives.
+
+bench/chaos is the long form.
+"""
 
 from pathlib import Path
 
-from queue_workers.chaos import Load, run
+import pytest
+
+from queue_workers.chaos import Load, Result, run
+from queue_workers.chaos_sites import COMBINATIONS
 from queue_workers.nemesis import locked_file
 from queue_workers.rig import Rig, lives
+from servers.places import passable_directory
+
+SEED = 20261124
+
+
+def _expect_good(rig: Rig, result: Result) -> None:
+    assert result.findings.all() == []
+    assert not any(lives(pid) for pid in rig.marked()), "a process survived"
 
 
 def test_under_faults_nothing_is_lost_doubled_or_left(rig: Rig, tmp_path: Path) -> None:
-    load = Load(jobs=300, faults=8, pause_s=0.3, seed=20261124, notes=tmp_path / "notes")
+    load = Load(jobs=300, faults=8, pause_s=0.3, seed=SEED, notes=tmp_path / "notes")
     result = run(rig, load, {"database locked": locked_file(tmp_path / "dispatch.sqlite3")})
-    assert result.findings.all() == []
+    _expect_good(rig, result)
     assert result.faults.total() == 8
     assert result.cut_off, "no execution was cut off: there was no harm"
-    assert not any(lives(pid) for pid in rig.marked()), "a process survived"
+
+
+@pytest.mark.parametrize("combination", ["rabbitmq+postgresql", "rabbitmq+mariadb"])
+def test_under_faults_of_servers_nothing_is_lost_doubled_or_left(combination: str) -> None:
+    with passable_directory() as place, COMBINATIONS[combination](place) as (rig, harms):
+        chosen = {name: harms[name] for name in ("database killed", "broker killed", "database connections cut")}
+        load = Load(jobs=120, faults=4, pause_s=0.2, seed=SEED, notes=place / "notes")
+        result = run(rig, load, chosen, few=True)
+        _expect_good(rig, result)
+        assert set(result.faults) == {*chosen, "parent killed"}

@@ -47,14 +47,17 @@ class Result:
     took_s: float
 
 
-def run(rig: Rig, load: Load, harms: Mapping[str, Harm]) -> Result:
-    """Enqueue all jobs in as many pieces as there are faults, do one harm after each, let settle, and check."""
+def run(rig: Rig, load: Load, harms: Mapping[str, Harm], *, few: bool = False) -> Result:
+    """Enqueue all jobs in as many pieces as there are faults, do one harm after each, let settle, and check.
+
+    `few`: harm mostly what the workers stand on.
+    """
     begun = time.monotonic()
     luck = random.Random(load.seed)  # noqa: S311 repeatable on purpose
     effects = load.notes / "effects"
     effects.mkdir(parents=True)
     new = [_new_job(number, luck, load.notes) for number in range(load.jobs)]
-    nemesis = Nemesis(rig, luck, harms)
+    nemesis = Nemesis(rig, luck, harms, few=few)
     size = -(-load.jobs // load.faults)
     for start in range(0, load.jobs, size):
         _enqueue(rig, nemesis, new[start : start + size])

@@ -22,6 +22,7 @@ from servers.tcp_proxy import TcpProxy
 Harm = Callable[[], Callable[[], None] | None]
 #: Times that let a fault and its mending happen within a test.
 QUICK = {"beat_s": 0.2, "lease_s": 2.0, "stopped_s": 1.0, "look_s": 0.3, "store_down_s": 0.2}
+_WORKERS = 2
 
 
 def children_of(pid: int) -> list[int]:
@@ -31,8 +32,8 @@ def children_of(pid: int) -> list[int]:
 class Nemesis:
     """One harm at a time; before the next one it heals the last. What it killed it starts again, as a service does."""
 
-    def __init__(self, rig: Rig, luck: random.Random, more: Mapping[str, Harm] | None = None, workers: int = 2) -> None:
-        """`more`: harms to the database and to the broker, by name."""
+    def __init__(self, rig: Rig, luck: random.Random, more: Mapping[str, Harm], *, few: bool) -> None:
+        """`more`: harms to the database and to the broker, by name. `few`: these, and of our own only the kill."""
         self._rig = rig
         self._luck = luck
         self._heal: Callable[[], None] | None = None
@@ -44,9 +45,9 @@ class Nemesis:
             "parent stopped": self._stop_parent,
             "drained": self._drain,
         }
-        self._harms = {**own, **(more or {})}
+        self._harms = {**({"parent killed": self._kill_parent} if few else own), **more}
         self.done: Counter[str] = Counter()
-        self.workers = [self._start() for _ in range(workers)]
+        self.workers = [self._start() for _ in range(_WORKERS)]
 
     def harm(self) -> None:
         """Do one more."""
