@@ -1,7 +1,7 @@
 """Beating and sweeping, in a thread of their own: a claim that waits for the database never stops the beat."""
 
 import logging
-import os
+import math
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -53,9 +53,8 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ears:
-    """What is called from the beats' thread. `turned` says when our main loop turned last, monotonic."""
+    """What is called from the beats' thread."""
 
-    turned: Callable[[], float]
     lost: Callable[[], None]  # our rows were taken
     sweeping: Callable[[str], None]  # a parent of that host is about to lose its rows
     alive: Callable[[], None] = lambda: None  # as often as this beats, whether the database answers or not
@@ -70,9 +69,16 @@ class Beats:
         self._parent = parent
         self._timing = timing
         self._ears = ears
+        self._turned = time.monotonic()
         self._watch = Watch(timing.lease_s, 3 * timing.beat_s)
+        self._is_lost = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
+
+    @property
+    def turned(self) -> float:
+        """Return when it turned last, for the watchdog; it is over, too, once our rows were taken."""
+        return self._turned if self._thread.is_alive() or self._is_lost else -math.inf
 
     def start(self) -> None:
         """Begin to beat."""
@@ -85,13 +91,11 @@ class Beats:
 
     def _run(self) -> None:
         while not self._over.wait(self._timing.beat_s):
-            if time.monotonic() - self._ears.turned() > self._timing.stuck_s:
-                # Without a beat the rows are freed in a lease's time; ending brings a working parent at once.
-                _log.critical("the main loop has not turned for %g s: ending", self._timing.stuck_s)
-                os._exit(70)
+            self._turned = time.monotonic()
             try:
                 self._ears.alive()
                 if not self._store.beat(self._parent.id):
+                    self._is_lost = True
                     self._ears.lost()
                     return
                 self._ears.beaten()

@@ -67,6 +67,7 @@ class Clerk:
         self._down = ""
         self._draining = self._finishing = False
         self._give_up = math.inf
+        self._turned = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
 
     # What the main loop and the broker call.
@@ -78,6 +79,11 @@ class Clerk:
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
+
+    @property
+    def turned(self) -> float:
+        """Return when it turned last, for the watchdog: at least once a second or two, whatever the database does."""
+        return self._turned if self._thread.is_alive() else -math.inf
 
     def bell(self, queue: str) -> None:
         """Rows of this queue may be due, or one of its running jobs is to be interrupted."""
@@ -160,6 +166,7 @@ class Clerk:
         while not (self._finishing and (not self._claims.held or time.monotonic() > self._give_up)):
             self._wake.wait(self._pause())
             self._wake.clear()
+            self._turned = time.monotonic()
             try:
                 self._round()
                 if self._down:

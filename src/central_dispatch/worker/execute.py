@@ -31,6 +31,7 @@ from central_dispatch.worker.messages import Start
 from central_dispatch.worker.parent import ParentLoop, Wishes
 from central_dispatch.worker.timing import Recycling, Timing
 from central_dispatch.worker.vitals import Parts, Vitals
+from central_dispatch.worker.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
 Reason = Literal["stopped", "empty", "broken"]
@@ -203,14 +204,17 @@ class _Incarnation:
 
     def _work(self, loop: ParentLoop, clerk: Clerk, children: Children) -> _End:
         vitals, alive = self._setup.vitals, self._setup.alive
-        ears = Ears(
-            turned=lambda: loop.turned, lost=loop.lose, sweeping=self._before_sweeping, alive=alive, beaten=vitals.beat
-        )
+        ears = Ears(lost=loop.lose, sweeping=self._before_sweeping, alive=alive, beaten=vitals.beat)
         beats = Beats(self._store, self._parent, self._setup.timing, ears)
         vitals.beat()  # it has just registered
         vitals.parts = Parts(loop, children, clerk)
         beats.start()
         clerk.start()
+        watched = {
+            "the main loop": lambda: loop.turned, "the clerk": lambda: clerk.turned, "the beat": lambda: beats.turned,
+        }  # fmt: skip
+        self._watchdog = Watchdog(watched, self._setup.timing.stuck_s)
+        self._watchdog.start()
         try:
             with _woken_by_signals(loop.wake_descriptor):
                 reason = loop.run(clerk, children)
@@ -225,6 +229,7 @@ class _Incarnation:
 
     def _close(self, loop: ParentLoop, clerk: Clerk, children: Children, beats: Beats, end: _End) -> _End:
         self._setup.vitals.parts, self._setup.vitals.waits_for = None, "it begins anew, or ends"
+        self._watchdog.watch_closing()
         # Children first: nothing runs any more when its row is given back.
         children.close()
         if end.reason == "lost":
@@ -237,6 +242,7 @@ class _Incarnation:
         except StoreDown as error:
             _log.warning("cannot take leave of the database: %s", error)
         loop.close()
+        self._watchdog.stop()
         return end
 
     def _before_sweeping(self, host: str) -> None:

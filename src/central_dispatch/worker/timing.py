@@ -22,7 +22,8 @@ class Timing:
     lock_wait_s: float = 10.0  # how long a handler that wants a lock waits for an absent database
     #: How long what has ended is held back so that others that end now are settled in the same transaction.
     group_s: float = 0.001
-    #: A main loop that did not turn for so long is stuck: the process ends, and whoever keeps it starts another.
+    #: A thread of the worker that did not turn for so long is stuck: the process ends, and whoever keeps it starts
+    #: another.
     stuck_s: float = 300.0
     #: How long a drain waits for an absent database before it leaves its rows to the next parent.
     store_wait_s: float = 30.0
