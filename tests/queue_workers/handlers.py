@@ -208,6 +208,20 @@ def talk(payload: Payload, attempt: Attempt) -> Outcome:
     return Failed("once more") if attempt.number <= payload.get("fails", 0) else Done({"well": True})
 
 
+def failing(_payload: Payload, _attempt: Attempt) -> Outcome:
+    return Failed("as told")
+
+
+def deferring(_payload: Payload, _attempt: Attempt) -> Outcome:
+    return Deferred("not now")
+
+
+def limited(_payload: Payload, _attempt: Attempt) -> Outcome:
+    """Take a while, so that who runs at the same time can be counted."""
+    time.sleep(0.2)
+    return Done()
+
+
 def main_queue(payload: Payload, attempt: Attempt) -> Outcome:
     """Split a message into jobs of these kinds, as the product's handler does with its own."""
     from central_dispatch.handlers.main_queue import split  # noqa: PLC0415 only where Django is ready
@@ -264,5 +278,8 @@ KINDS = {
             says="transcode",
             defaults=QueueSettings(grace_s=1.0),
         ),
+        _kind("failing", max_attempts=1000),
+        _kind("deferring"),
+        _kind("limited"),
     )
 } | messes.KINDS
