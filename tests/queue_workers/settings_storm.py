@@ -44,11 +44,15 @@ class Storm:
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
+        self._fed = threading.Event()  # no more jobs are needed
         self._lock = threading.Lock()
         self._faults: list[BaseException] = []
 
     def run(self) -> list[Change]:
         """Make the changes; returns each with its effect."""
+        for _ in range(20):  # until the children are warm, as they are in service
+            self.rig.enqueue("limited")
+        self._until(lambda: self.rig.states().get("finished") == 20)
         self._set("sleep", max_attempts=1, grace_s=0)
         self._set("deferring", max_deferrals=1_000_000)
         probes = (self._retry, self._attempts, self._deferral, self._pause, self._limit, self._time_limit)
@@ -56,12 +60,14 @@ class Storm:
             threading.Thread(target=self._guarded, args=(probe, self._random(index)))
             for index, probe in enumerate(probes)
         ]
-        feeder = threading.Thread(target=self._guarded, args=(lambda _random: self._feed(), self._random(-1)))
+        feeder = threading.Thread(
+            target=self._guarded, args=(lambda _random: self._feed(), self._random(-1), self._fed)
+        )
         for thread in (feeder, *threads):
             thread.start()
         for thread in threads:
             thread.join()
-        self._over.set()
+        self._fed.set()
         feeder.join()
         if self._faults:
             raise self._faults[0]
@@ -70,13 +76,14 @@ class Storm:
     def _random(self, index: int) -> Random:
         return Random(f"{self.seed}:{index}")  # noqa: S311 a storm to be had again
 
-    def _guarded(self, probe: Callable[[Random], None], random: Random) -> None:
+    def _guarded(self, probe: Callable[[Random], None], random: Random, until: threading.Event | None = None) -> None:
         try:
-            while not self._over.is_set():
+            while not (until or self._over).is_set():
                 probe(random)
         except BaseException as fault:  # noqa: BLE001 raised again by `run`
             self._faults.append(fault)
             self._over.set()
+            self._fed.set()
 
     def _feed(self) -> None:
         for queue in _FED:

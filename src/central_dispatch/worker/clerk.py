@@ -62,7 +62,7 @@ class Clerk:
         self._locks = LockRequests(store, self._answer, timing.lock_wait_s)
         self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
         self._reports = Reports(store, timing.progress_s, timing.output_s)
-        self._next_look = self._next_interrupts = self._earliest_interrupts = 0.0
+        self._next_look = self._next_interrupts = self._earliest_interrupts = self._next_settings = 0.0
         self._settled = settled
         self._down = ""
         self._draining = self._finishing = False
@@ -193,7 +193,7 @@ class Clerk:
         if self._claims.room > 0 and not self._draining:
             until = min(until, self._claims.due)
         if self._claims.held:
-            until = min(until, self._next_interrupts)
+            until = min(until, self._next_interrupts, self._next_settings)
         return max(0.0, until - now)
 
     def _round(self) -> None:
@@ -208,6 +208,8 @@ class Clerk:
         if now >= self._next_look:
             self._look(now)
         self._reports.write()
+        if self._claims.held and now >= self._next_settings:
+            self._read_settings_of_what_runs(now)
         if self._claims.held and now >= self._next_interrupts:
             self._look_for_interrupts(now)
         if not self._draining:
@@ -221,8 +223,6 @@ class Clerk:
         if not self._draining:
             self._following.look()
         queues = self._following.parent.queues
-        for queue in {claim.kind for claim in self._claims.held.values()}:
-            self._settings.read(queue)
         periods: dict[str, float] = {}
         for queue in queues:
             period_s = self._settings.read(queue).period_s
@@ -237,6 +237,12 @@ class Clerk:
                 self._claims.expect(now + (due - at).total_seconds())
             self._claims.heat(queues)
         self._next_look = now + self._timing.look_s
+
+    def _read_settings_of_what_runs(self, now: float) -> None:
+        """Their time limits may have changed; the queue may be one that is served no more."""
+        for queue in {claim.kind for claim in self._claims.held.values()}:
+            self._settings.read(queue)
+        self._next_settings = now + 2 * self._timing.settings_s
 
     def _look_for_interrupts(self, now: float) -> None:
         pairs = [(claim.job, claim.fence) for claim in list(self._claims.held.values())]

@@ -17,7 +17,8 @@ class Timing:
     interrupts_s: float = 0.2  # the least time between two looks for interrupts; a bell brings the next one forward
     progress_s: float = 0.5
     output_s: float = 0.7  # the least time between two writes of what running jobs printed so far
-    settings_s: float = 0.5
+    #: How old settings may be where they matter; those of what runs are read after twice this.
+    settings_s: float = 0.25
     store_down_s: float = 1.0
     lock_wait_s: float = 10.0  # how long a handler that wants a lock waits for an absent database
     #: How long what has ended is held back so that others that end now are settled in the same transaction.
