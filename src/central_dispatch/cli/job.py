@@ -1,8 +1,11 @@
 """`job`: single jobs: make, look at, interrupt, try again, cancel."""
 
+from typing import Any
+
 import click
 
 from central_dispatch.cli import screen
+from central_dispatch.cli.moments import Moment
 
 
 @click.group()
@@ -33,30 +36,42 @@ def enqueue_job(kind: str, payload: str, priority: int, unique_key: str) -> None
 
 @job.command("list")
 @screen.command
-@click.option("--queue-name", "queue", default="", help="Only those of this queue.")
+@click.option("--queue-name", "queue", default="", metavar="QUEUE", help="Only those of this queue.")
 @click.option(
     "--state", type=click.Choice(["waiting", "running", "finished", "in_error", "interrupted"]), help="Only those."
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="How many, newest first.")
-def list_jobs(queue: str, state: str | None, limit: int) -> None:
-    """List jobs, newest first."""
+@click.option("--batch", type=int, help="Only those of this batch.")
+@click.option("--record", default="", help="Only those about this record.")
+@click.option("--instance", default="", metavar="ID", help="Only those about this managed instance.")
+@click.option("--error", default="", metavar="TEXT", help="Only those whose error has these words.")
+@click.option("--since", type=Moment(), help="From then on: 2h, 7d, or 2026-11-24 14:30.")
+@click.option("--until", type=Moment(), help="Before that time.")
+@click.option(
+    "--order",
+    type=click.Choice(["newest", "oldest", "started", "ended", "due", "expires"]),
+    help="By which time, which --since and --until then mean. Default: that of the state.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="How many.")
+@click.option("--after", type=int, metavar="ID", help="Go on after this job of the list before.")
+def list_jobs(queue: str, state: str | None, limit: int, after: int | None, **given: Any) -> None:  # noqa: ANN401 the options above
+    """List jobs, newest first; those that wait in the order in which they are due."""
     from central_dispatch.cli import job_screen
     from central_dispatch.cli.worker_execute import known_kind
-    from central_dispatch.worker_manager import queries
+    from central_dispatch.worker_manager.job_search import Wanted, find, place_of
 
     name = known_kind(queue).name if queue else ""
-    found = queries.jobs(queue=name, state=state or "")[:limit]
-    columns = {
-        "id": "Id",
-        "queue": "Queue",
-        "state": "State",
-        "waiting_for": "For",
-        "attempts": "Attempts",
-        "percent": "%",
-        "created_at": "Made",
-        "error": "Error",
-    }
-    screen.rows([job_screen.summary(one) for one in found], columns, "There is no job.")
+    narrowing: dict[str, Any] = {key: value for key, value in given.items() if value}
+    wanted = Wanted(queue=name, state=state or "", **narrowing)
+    found = find(wanted, after=place_of(wanted, job_screen.find(after)) if after else None, size=limit)
+    values = [job_screen.summary(one) for one in found.jobs]
+    columns = {"id": "Id", "queue": "Queue", "state": "State", "waiting_for": "For", "attempts": "Tries"}
+    more = {"percent": "%", "created_at": "Made", "error": "Error"}
+    screen.rows(values, columns | more, "There is no such job." if wanted.narrowed else "There is no job.", ("error",))
+    if found.later and not screen.wants_json():
+        screen.people().print(f"More: --after {found.jobs[-1].pk}", style="dim")
+    elif found.looked_back_to is not None and not screen.wants_json():
+        words = "Looked through the newest of many jobs only; narrow it with --since, --until or --queue-name."
+        screen.people().print(words, style="dim")
 
 
 @job.command("show")

@@ -1,7 +1,6 @@
 """How a job is shown, and found by its number. Imports Django's side."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -33,11 +32,11 @@ def summary(job: Job) -> dict[str, Any]:
         "queue": job.queue,
         "state": job.state,
         "waiting_for": job.waiting_for if job.state == Job.State.WAITING else "",
-        "due_at": _time(job.due_at) if job.state == Job.State.WAITING else None,
+        "due_at": job.due_at if job.state == Job.State.WAITING else None,
         "attempts": job.attempts,
         "percent": job.percent,
         "words": job.words,
-        "created_at": _time(job.created_at),
+        "created_at": job.created_at,
         "enqueued_by": job.enqueued_by,
         "error": job.error,
     }
@@ -56,9 +55,9 @@ def to_json(job: Job) -> dict[str, Any]:
         "result": shown_value(job.result),
         "interrupted_by": job.ended_by,
         "interrupt_wanted_by": job.interrupt_by,
-        "started_at": _time(job.started_at),
-        "ended_at": _time(job.ended_at),
-        "expires_at": _time(job.expires_at),
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "expires_at": job.expires_at,
         "history": [_attempt(one) for one in queries.attempts(job.pk)],
     }
 
@@ -86,14 +85,10 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "fence": one.fence,
         "outcome": one.outcome,
         "error": one.error,
-        "started_at": _time(one.started_at),
-        "ended_at": _time(one.ended_at),
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
         "host": one.host,
         "parent_pid": one.parent_pid,
         "child_pid": one.child_pid,
         "output": read_output(one.job_id, one.fence).decode(errors="replace") if one.output_bytes else "",
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds") if moment else None

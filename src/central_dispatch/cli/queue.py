@@ -1,10 +1,8 @@
 """`queue`: all jobs of a kind: settings, pause, purge, dead letters."""
 
 from dataclasses import asdict
-from typing import Any
 
 import click
-from rich.console import Console
 
 from central_dispatch.cli import exit_codes, screen
 from central_dispatch.jobs.queue_settings import QueueSettings
@@ -20,7 +18,10 @@ def queue() -> None:
 @screen.command
 def list_queues() -> None:
     """List the queues: how much waits, runs, and is in error."""
-    show_queues(settings=False)
+    from central_dispatch.cli import dispatcher, queue_screen
+
+    assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
+    queue_screen.show_list()
 
 
 @queue.command("pause")
@@ -65,6 +66,17 @@ def set_queue(name: str, assignments: tuple[str, ...]) -> None:
     screen.say({"queue": found, "settings": asdict(settings)}, f"{found}: {changed}.")
 
 
+@queue.command("show")
+@screen.command
+@click.argument("name")
+def show_queue(name: str) -> None:
+    """Show a queue: all its settings, what is in it, and who serves it."""
+    from central_dispatch.cli import dispatcher, queue_screen
+
+    assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
+    queue_screen.show_queue(_name(name))
+
+
 @queue.command("purge")
 @screen.command
 @click.argument("name")
@@ -76,10 +88,11 @@ def purge(name: str, why: str, *, yes: bool) -> None:
     from central_dispatch.worker_manager import services
 
     found = _name(name)
-    if not yes:
-        click.confirm(f"End everything that waits in {found}?", abort=True, err=True)
-    count = dispatcher.granted(services.purge(dispatcher.actor(), found, why))
-    screen.say({"queue": found, "jobs": count}, f"{count} jobs of {found} are ended.")
+    count = _count(found, "waiting")
+    screen.confirm(f"End the {count} jobs that wait in {found}?", yes=yes)
+    with screen.steps(f"Ending what waits in {found}") as steps:
+        done = dispatcher.granted(services.purge(dispatcher.actor(), found, why, progress=steps))
+    screen.say({"queue": found, "jobs": done}, f"{done} jobs of {found} are ended.")
 
 
 @queue.command("delete")
@@ -93,57 +106,35 @@ def delete(name: str, why: str, *, yes: bool) -> None:
     from central_dispatch.worker_manager import services
 
     found = _name(name)
-    if not yes:
-        click.confirm(f"End everything that waits in {found}, and give up its dead letters?", abort=True, err=True)
-    count = dispatcher.granted(services.delete(dispatcher.actor(), found, why))
-    screen.say({"queue": found, "jobs": count}, f"{count} jobs of {found} are given up.")
+    counts = f"the {_count(found, 'waiting')} jobs that wait in {found}, and give up its {_count(found, 'in_error')}"
+    screen.confirm(f"End {counts} dead letters?", yes=yes)
+    with screen.steps(f"Giving up what is in {found}") as steps:
+        done = dispatcher.granted(services.delete(dispatcher.actor(), found, why, progress=steps))
+    screen.say({"queue": found, "jobs": done}, f"{done} jobs of {found} are given up.")
 
 
 @queue.command("requeue-failed")
 @screen.command
 @click.argument("name")
 def requeue_failed(name: str) -> None:
-    """Try all dead letters of a queue again, with all their attempts."""
+    """Try all dead letters of a queue again, with all their attempts. A single one: job retry."""
     from central_dispatch.cli import dispatcher
     from central_dispatch.worker_manager import services
 
     found = _name(name)
-    count = dispatcher.granted(services.requeue_failed(dispatcher.actor(), found))
-    screen.say({"queue": found, "jobs": count}, f"{count} jobs of {found} are due again.")
+    with screen.steps(f"Requeueing the dead letters of {found}") as steps:
+        done = dispatcher.granted(services.requeue_failed(dispatcher.actor(), found, progress=steps))
+    left = steps.total - done
+    kept = f" {left} stay: their unique key is held by a job that waits or runs." if left else ""
+    screen.say({"queue": found, "jobs": done, "left": left}, f"{done} jobs of {found} are due again.{kept}")
 
 
-def show_queues(*, settings: bool) -> None:
-    """Show all queues, with their settings or without."""
+def _count(name: str, state: str) -> int:
     from central_dispatch.cli import dispatcher
     from central_dispatch.worker_manager import queries
 
     assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
-    found: list[dict[str, Any]] = [
-        {
-            "queue": one.name,
-            "waiting": one.waiting,
-            "running": one.running,
-            "in_error": one.in_error,
-            "last_run_at": one.last_run_at,
-            "next_run_at": one.next_run_at,
-            "says": one.kind.says,
-            "settings": asdict(one.settings),
-        }
-        for one in queries.queues()
-    ]
-    if settings:
-        screen.show(found, lambda console: _print_settings(console, found))
-        return
-    columns = {"queue": "Queue", "waiting": "Waiting", "running": "Running", "in_error": "In error"}
-    more = {"paused": "Paused", "next_run_at": "Next run", "says": "What it does"}
-    screen.rows([{**one, "paused": one["settings"]["paused"]} for one in found], columns | more, "")
-
-
-def _print_settings(console: Console, found: list[dict[str, Any]]) -> None:
-    for one in found:
-        pairs = {key: value for key, value in one.items() if key not in {"settings", "says"}} | one["settings"]
-        console.print(screen.facts({key.replace("_", " ").capitalize(): value for key, value in pairs.items()}))
-        console.print()
+    return queries.jobs(queue=name, state=state).count()
 
 
 def _name(name: str) -> str:

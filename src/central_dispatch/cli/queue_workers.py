@@ -1,7 +1,6 @@
 """How the queue workers that run are shown. Imports Django's side."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -9,48 +8,47 @@ from rich.table import Table
 
 from central_dispatch.cli import screen
 from central_dispatch.jobs.kinds import KINDS
-from central_dispatch.worker_manager import queries
+from central_dispatch.worker_manager.queue_workers import queue_workers as found
 
 EMPTY = "There is no queue worker: central-dispatch worker execute"
-#: A worker beats every 5 s; after so much silence others take its jobs, if the silence lasts where they look.
-_SILENT = timedelta(seconds=30)
 
 
 def views() -> list[dict[str, Any]]:
-    """Return the queue workers as `--json` prints them. `state`: working, idle, or silent: no beat for 30 s."""
-    busy, now = queries.running_of(), timezone.now()
+    """Return the queue workers as `--json` prints them. `state`: online, or away: no beat for 30 s."""
+    now = timezone.now()
     return [
         {
             "kind": "queue",
-            "name": one.assignment,
-            "host": one.host,
-            "pid": one.pid,
-            "state": "silent" if now - one.beat_at > _SILENT else "working" if busy.get(one.id) else "idle",
-            "queues": one.queues,
-            "slots": one.slots,
-            "busy": busy.get(one.id, 0),
-            "version": one.version,
-            "started_at": one.started_at,
-            "beat_at": one.beat_at,
-            "id": one.id,
+            "name": one.parent.assignment,
+            "host": one.parent.host,
+            "pid": one.parent.pid,
+            "state": one.state(now),
+            "queues": one.parent.queues,
+            "slots": one.parent.slots,
+            "busy": one.busy,
+            "version": one.parent.version,
+            "started_at": one.parent.started_at,
+            "beat_at": one.parent.beat_at,
+            "jobs": [job.pk for job in one.jobs],
+            "id": one.parent.pk,
         }
-        for one in queries.parents()
+        for one in found()
     ]
 
 
-def table(found: Sequence[dict[str, Any]]) -> Table:
+def table(views: Sequence[dict[str, Any]]) -> Table:
     """Return the table for people."""
     shown = [
         one
         | {
             "where": f"{one['host']}:{one['pid']}",
             "name": one["name"] or "(none)",
-            "jobs": f"{one['busy']} of {one['slots']}",
+            "doing": f"{one['busy']} of {one['slots']}",
             "queues": "all" if set(one["queues"]) >= set(KINDS) else one["queues"],
         }
-        for one in found
+        for one in views
     ]
-    columns = {"where": "Queue worker", "name": "Assignment", "state": "State", "jobs": "Jobs"}
+    columns = {"where": "Queue worker", "name": "Assignment", "state": "State", "doing": "Jobs"}
     return screen.table(
         shown, columns | {"queues": "Queues", "version": "Version", "beat_at": "Last beat"}, ("queues",)
     )

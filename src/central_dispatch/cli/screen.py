@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from central_dispatch.cli import exit_codes
@@ -51,6 +52,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             function(*args, **kwargs)
         except Stop as stop:
             _show_problems(stop.exit_code, stop.problems)
+        except KeyboardInterrupt:
+            _show_problems(exit_codes.STOPPED, (Problem("Stopped by Ctrl-C"),))
         except Ended as end:
             click.get_current_context().exit(end.exit_code)
         except Unavailable as error:
@@ -110,9 +113,40 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort:
-        raise Stop(exit_codes.FAILED, Problem("Nobody answered", question, "Add --yes to do it unasked.")) from None
+        raise Stop(exit_codes.FAILED, Problem("Nobody answered", question.rstrip("?"), "Add --yes to do it unasked.")) from None
     if not agreed:
         raise Stop(exit_codes.FAILED, Problem("Nothing was done"))
+
+
+class Steps:
+    """Counts what a long act has done; may be shown while it goes on. Called with (done, total)."""
+
+    def __init__(self) -> None:
+        self.done = self.total = 0
+        self.show: Callable[[int, int], None] = lambda _done, _total: None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Note how far it is."""
+        self.done, self.total = done, total
+        self.show(done, total)
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Steps]:
+    """Show how far a long act is, where a person looks on. Ctrl-C ends it between two transactions, and says so."""
+    counted = Steps()
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False), transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(title, total=None)
+        counted.show = lambda done, total: bar.update(task, completed=done, total=total)
+        try:
+            yield counted
+        except KeyboardInterrupt:
+            why = f"{counted.done} of {counted.total} are done" if counted.total else "nothing was done yet"
+            raise Stop(exit_codes.STOPPED, Problem("Stopped by Ctrl-C", why, "Call it again for the rest.")) from None
 
 
 def rows(

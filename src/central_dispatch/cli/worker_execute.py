@@ -204,10 +204,11 @@ def _show_ended(number: int, removed: Path | None) -> None:
 @click.command("show-configuration")
 @screen.command
 def show_configuration() -> None:
-    """Show every queue: attempts, delays, limits, retention, and how much is in it."""
-    from central_dispatch.cli.queue import show_queues
+    """Show where jobs are kept, who works, and every queue: attempts, delays, limits, retention, depth."""
+    from central_dispatch.cli import dispatcher, queue_screen
 
-    show_queues(settings=True)
+    assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
+    queue_screen.show_configuration()
 
 
 def known_kind(name: str) -> Kind:

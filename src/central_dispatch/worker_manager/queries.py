@@ -67,11 +67,6 @@ def assignments() -> QuerySet[Assignment]:
     return Assignment.objects.all()
 
 
-def running_of() -> dict[str, int]:
-    """Return how many jobs each queue worker runs, by its id."""
-    return dict(rows("SELECT parent, count(*) FROM job WHERE state = 'running' GROUP BY parent"))
-
-
 def queue(name: str) -> QueueView | None:
     """Return one queue."""
     return next((found for found in queues() if found.name == name), None)

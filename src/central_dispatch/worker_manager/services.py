@@ -24,7 +24,13 @@ from central_dispatch.worker_manager.tables import QUEUES, acts, in_transaction,
 
 _NOT_YOURS = "this is for operators and administrators"
 _Choose = Callable[[Any, str], list[int]]
+#: Hears after each transaction how many of how many rows were looked at.
+Progress = Callable[[int, int], None]
 _Change = Callable[[Any, Sequence[int], datetime], list[int]]
+
+
+def _unheard(_done: int, _total: int) -> None:
+    """Hear nothing."""
 
 
 def interrupt(by: Actor, job: int, why: str = "") -> Literal["interrupted", "asked"] | Refused:
@@ -129,7 +135,7 @@ def resume(by: Actor, queue: str) -> QueueSettings | Refused:
     return change_settings(by, queue, {"paused": False})
 
 
-def purge(by: Actor, queue: str, why: str = "") -> int | Refused:
+def purge(by: Actor, queue: str, why: str = "", *, progress: Progress = _unheard) -> int | Refused:
     """End all that waits in a queue; returns how many. Those that run go on."""
     why = why or f"the queue was purged by {by.name}"
     return _in_chunks(
@@ -138,10 +144,11 @@ def purge(by: Actor, queue: str, why: str = "") -> int | Refused:
         queue,
         acts.waiting_in,
         lambda connection, jobs, now: acts.purge(connection, jobs, by.name, why, now),
+        progress,
     )
 
 
-def delete(by: Actor, queue: str, why: str = "") -> int | Refused:
+def delete(by: Actor, queue: str, why: str = "", *, progress: Progress = _unheard) -> int | Refused:
     """End all that waits in a queue and give its dead letters up; returns how many. The queue stays: it is a kind's."""
     why = why or f"the queue was deleted by {by.name}"
     return _in_chunks(
@@ -150,15 +157,16 @@ def delete(by: Actor, queue: str, why: str = "") -> int | Refused:
         queue,
         lambda connection, name: [*acts.waiting_in(connection, name), *acts.dead_in(connection, name)],
         lambda connection, jobs, now: acts.give_up(connection, jobs, by.name, why, now),
+        progress,
     )
 
 
-def requeue_failed(by: Actor, queue: str) -> int | Refused:
+def requeue_failed(by: Actor, queue: str, *, progress: Progress = _unheard) -> int | Refused:
     """Have all dead letters of a queue tried again; returns how many. One whose unique key is held stays."""
-    return _in_chunks(by, "queue.requeue", queue, acts.dead_in, acts.requeue)
+    return _in_chunks(by, "queue.requeue", queue, acts.dead_in, acts.requeue, progress)
 
 
-def _in_chunks(by: Actor, act: str, queue: str, choose: _Choose, change: _Change) -> int | Refused:
+def _in_chunks(by: Actor, act: str, queue: str, choose: _Choose, change: _Change, progress: Progress) -> int | Refused:
     """Do it in short transactions, to what is there now: a busy queue would never be through.
 
     What fails in the middle is done, and on record, for the first ones, and can be repeated.
@@ -175,6 +183,7 @@ def _in_chunks(by: Actor, act: str, queue: str, choose: _Choose, change: _Change
             announce("jobs", "queues", *(f"job:{job}" for job in jobs[:32]))
             ring_after_commit([kind.name])
         done += len(jobs)
+        progress(min(start + acts.CHUNK, len(chosen)), len(chosen))
     return done
 
 

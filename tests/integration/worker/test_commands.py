@@ -67,5 +67,5 @@ def test_jobs_and_queues_obey_their_verbs(home: Path) -> None:
     assert call(home, "queue", "requeue-failed", "housekeeping")["jobs"] == 0
     assert call(home, "queue", "purge", "housekeeping", "--yes")["jobs"] >= 0
     call(home, "job", "show", "4711", code=3)
-    [queue] = [one for one in call(home, "worker", "show-configuration") if one["queue"] == "housekeeping"]
+    [queue] = [one for one in call(home, "worker", "show-configuration")["queues"] if one["queue"] == "housekeeping"]
     assert queue["settings"]["max_attempts"] == 5
