@@ -113,7 +113,8 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort:
-        raise Stop(exit_codes.FAILED, Problem("Nobody answered", question.rstrip("?"), "Add --yes to do it unasked.")) from None
+        unanswered = Problem("Nobody answered", question.rstrip("?"), "Add --yes to do it unasked.")
+        raise Stop(exit_codes.FAILED, unanswered) from None
     if not agreed:
         raise Stop(exit_codes.FAILED, Problem("Nothing was done"))
 

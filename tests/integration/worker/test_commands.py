@@ -15,7 +15,7 @@ def test_housekeeping_runs_by_its_schedule_once_and_a_worker_until_empty_ends(ho
     [job] = call(home, "job", "list")
     assert (job["queue"], job["state"], job["enqueued_by"]) == ("housekeeping", "finished", "schedule")
     shown = call(home, "job", "show", str(job["id"]))
-    assert set(shown["result"]) == {"changes", "looks", "events", "dead_letters", "ended_jobs"}
+    assert {"changes", "looks", "events", "dead_letters", "ended_jobs"} <= set(shown["result"])
     [queue] = [one for one in call(home, "queue", "list") if one["queue"] == "housekeeping"]
     assert queue["last_run_at"] < queue["next_run_at"]
 
