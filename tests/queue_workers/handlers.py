@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,5 @@ KINDS = {
         _kind("limited"),
     )
 } | messes.KINDS
+if VERSION := os.environ.get("QUEUE_WORKERS_VERSION"):  # a later release of the product, whose payloads are newer
+    KINDS = {name: replace(kind, payload_version=int(VERSION)) for name, kind in KINDS.items()}

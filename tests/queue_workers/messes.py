@@ -211,6 +211,12 @@ def endless(_payload: Payload, _attempt: Attempt) -> Outcome:
         os.write(1, b"y" * 4096)
 
 
+def bulky(payload: Payload, _attempt: Attempt) -> Outcome:
+    """Have something to write down that takes room."""
+    time.sleep(payload["seconds"])
+    return Done({"text": "x" * 60_000})
+
+
 def tell(payload: Payload, attempt: Attempt) -> Outcome:
     """Give secrets away in every way."""
     attempt.report(50, f"using {payload['password']}")
@@ -244,6 +250,7 @@ KINDS = {
         _kind("odd", "return_odd"),
         _kind("endless", "endless"),
         _kind("tell", "tell"),
+        _kind("bulky", "bulky"),
         _kind("poison", "poison", max_attempts=3),
     )
 }

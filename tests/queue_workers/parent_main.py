@@ -9,6 +9,7 @@ from pathlib import Path
 from central_dispatch.worker.execute import Setup, run
 from central_dispatch.worker.parent import Wishes
 from central_dispatch.worker.timing import Recycling, Timing
+from queue_workers import clock
 from queue_workers.handlers import KINDS
 from queue_workers.rig import open_broker, open_store
 
@@ -22,6 +23,7 @@ def main() -> int:
         (wishes.hurry if wishes.stop.is_set() else wishes.stop).set()
 
     signal.signal(signal.SIGTERM, stop)
+    clock.shift()
     setup = Setup(
         directory=directory / "work",
         kinds=KINDS,

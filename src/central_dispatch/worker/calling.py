@@ -1,5 +1,6 @@
 """Calls a handler and turns whatever happens into an answer. Runs in a child only."""
 
+import errno
 import json
 import os
 import sys
@@ -21,6 +22,10 @@ Report = Callable[[float, str], None]
 #: A result is for pages; what is larger belongs into a file or the library.
 MAX_RESULT_BYTES = 64 << 10
 _TRACEBACK = 8 << 10
+#: A full disk is nobody's fault, and would use up every job's attempts within a minute; how long such a job waits,
+#: in seconds. One that fills the disk itself ends when it was deferred too often.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ROOM_S = 10.0
 _loaded: dict[str, Handler] = {}
 
 
@@ -62,15 +67,23 @@ def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, A
     try:
         outcome = _load(path)(payload, attempt)
     except NoDirectory as error:
-        return answers.to_json(Deferred(str(error), 10.0))
+        return answers.to_json(Deferred(str(error), _ROOM_S))
     except MemoryError:
         return answers.to_json(Crashed("the memory is exhausted (MemoryError)"))
     except SystemExit as error:
         return answers.to_json(Crashed(f"the handler called exit({error.code!r})"))
+    except OSError as error:
+        print_traceback()
+        return answers.to_json(_no_room(error) if error.errno in _FULL else Failed(last_line(error)))
     except Exception as error:  # noqa: BLE001 whatever a handler raises is its failure, not the child's
         print_traceback()
         return answers.to_json(Failed(last_line(error)))
     return _checked(outcome)
+
+
+def _no_room(error: OSError) -> Deferred:
+    said = f"the disk is full: free space on it, the job is tried again. {last_line(error)}"
+    return Deferred(storable(said, MAX_ERROR_CHARACTERS), _ROOM_S)
 
 
 def last_line(error: BaseException) -> str:

@@ -191,7 +191,7 @@ class _Incarnation:
         setup = self._setup
         rules = Rules(
             directory=setup.directory, kinds=setup.kinds, until_empty=until_empty, drain_s=setup.drain_s,
-            echo=setup.echo, on_progress=setup.on_progress,
+            newer_s=setup.timing.newer_s, echo=setup.echo, on_progress=setup.on_progress,
         )  # fmt: skip
         loop = ParentLoop(rules, self._wishes)
         clerk = Clerk(

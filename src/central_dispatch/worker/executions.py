@@ -38,12 +38,16 @@ _LAST_PRINTS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How this parent works. `drain_s` bounds the grace time of a drain; `echo` hears what jobs print."""
+    """How this parent works. `drain_s` bounds the grace time of a drain; `echo` hears what jobs print.
+
+    `newer_s`: how long a payload that this worker is too old for waits each time for a newer worker.
+    """
 
     directory: Path
     kinds: Mapping[str, Kind]
     until_empty: bool = False
     drain_s: float = float("inf")
+    newer_s: float = 30.0
     echo: Callable[[bytes], None] | None = None
     on_progress: Callable[[Claim, Progress], None] | None = None
 

@@ -24,8 +24,6 @@ Why = Literal["stopped", "empty", "lost"]
 _TICK_S = 0.05
 #: How long a job that was claimed ahead waits for its slot before it goes back, uncounted; in seconds.
 _PATIENCE_S = 1.0
-#: A payload that this worker is too old for waits for a newer worker, so long each time, in seconds.
-_NEWER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +203,7 @@ class ParentLoop:
             return Failed(f"this worker knows no kind of job “{claim.kind}”", retryable=False)
         if claim.payload_version > kind.payload_version:
             said = f"its payload is of version {claim.payload_version}, this worker knows {kind.payload_version}"
-            return Deferred(f"{said}: bring the worker up to date", _NEWER_S)
+            return Deferred(f"{said}: bring the worker up to date", self._rules.newer_s)
         return None
 
     def _tick(self, now: float) -> None:

@@ -26,6 +26,8 @@ class Timing:
     #: A thread of the worker that did not turn for so long is stuck: the process ends, and whoever keeps it starts
     #: another.
     stuck_s: float = 300.0
+    #: A payload that this worker is too old for waits so long each time for a newer one.
+    newer_s: float = 30.0
     #: How long a drain waits for an absent database before it leaves its rows to the next parent.
     store_wait_s: float = 30.0
 

@@ -1,5 +1,6 @@
 """A handler's work directory is made when it is asked for, and a disk that is full burns no attempt."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from central_dispatch.jobs.handling import Attempt
-from central_dispatch.jobs.outcome import Deferred, Done, Outcome
+from central_dispatch.jobs.outcome import Deferred, Done, Failed, Outcome
 from central_dispatch.worker import answers, calling
 from central_dispatch.worker.calling import LazyAttempt, call
 
@@ -69,3 +70,16 @@ def test_the_parents_modules_import_no_django() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_full_disk_defers_a_job_and_another_fault_of_a_file_fails_it(tmp_path: Path) -> None:
+    def write(_payload: object, _attempt: Attempt) -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device", "/work/x")
+
+    def enter(_payload: object, _attempt: Attempt) -> Outcome:
+        raise PermissionError(errno.EACCES, "Permission denied", "/work/x")
+
+    found = outcome_of(write, attempt_in(tmp_path))
+    assert isinstance(found, Deferred)
+    assert "free space on it" in found.why
+    assert isinstance(outcome_of(enter, attempt_in(tmp_path)), Failed)
