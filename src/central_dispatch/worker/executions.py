@@ -103,7 +103,7 @@ class Executions:
             "number": claim.attempts + 1,
             "handler": self._rules.kinds[claim.kind].handler,
             "payload": claim.payload,
-            "directory": str(self._rules.directory / str(claim.job) / str(claim.fence)),
+            "directory": f"{self._rules.directory}/{claim.job}/{claim.fence}",
         }
         try:
             self._children.give(child, order)
