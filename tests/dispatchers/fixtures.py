@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,7 @@ def migrated() -> Any:
     """A migrated, empty database: its bytes, or on a server what its tables hold."""
     if ENGINE != "sqlite":
         make_certificate()
-        call_command("migrate", verbosity=0, interactive=False)
-        connections.close_all()
-        return _content()
+        return _after_migrating()
     path = Path(connection.settings_dict["NAME"])
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(path)
@@ -95,6 +94,22 @@ def browser() -> Callable[[User | None], Client]:
         return client
 
     return make
+
+
+@cache
+def _after_migrating() -> dict[str, list[tuple[Any, ...]]]:
+    # Once, though each folder has a fixture of its own: later there are tests' rows.
+    call_command("migrate", verbosity=0, interactive=False)
+    found = _content()
+    connections.close_all()
+    return found
+
+
+def stored(database: Path) -> bytes:
+    """Everything that a database holds, as it lies in its files or tables: to look for what must not be in it."""
+    if ENGINE == "sqlite":
+        return b"".join(path.read_bytes() for path in database.parent.glob("dispatch.sqlite3*"))
+    return repr(_content()).encode()
 
 
 def _content() -> dict[str, list[tuple[Any, ...]]]:

@@ -18,6 +18,7 @@ from central_dispatch.portal.accounts.models import User
 from central_dispatch.provisioning.spec import InstanceSpec, OwnCertificate
 from central_dispatch.provisioning.trust import unseal
 from dispatchers.certificates import HOSTS, LEAF, LEAF_KEY, MIDDLE, pem
+from dispatchers.fixtures import stored
 from dispatchers.fleet import draft, enrolled, form, report
 
 
@@ -127,8 +128,8 @@ def test_an_uploaded_key_is_sealed_to_the_host_and_stored_nowhere_else(administr
     assert opened is not None
     assert opened.decode() == pem(LEAF_KEY)
     body = pem(LEAF_KEY).splitlines()[1].encode()
-    stored = b"".join(path.read_bytes() for path in database.parent.glob("dispatch.sqlite3*"))
-    assert body not in stored
+    content = stored(database)
+    assert body not in content
     assert pem(LEAF_KEY) not in repr(own)
 
 

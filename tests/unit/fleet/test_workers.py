@@ -17,6 +17,7 @@ from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.audit.models import AuditEntry
 from central_dispatch.provisioning.protocol import Claim, Claimed, Enrol, Enrolled, Heartbeat, Session, SessionStart
 from central_dispatch.provisioning.trust import fingerprint
+from dispatchers.fixtures import stored
 from dispatchers.fleet import FACTS, MACHINE, draft, enrolled, settings_view
 
 HOST = "192.0.2.7"
@@ -98,10 +99,10 @@ def test_neither_token_nor_credential_is_stored(administrator: Actor, database: 
     invitation = invited(administrator)
     answer = enrol_with(invitation.token)
     assert isinstance(answer, Enrolled)
-    stored = b"".join(path.read_bytes() for path in database.parent.glob("dispatch.sqlite3*"))
-    assert stored
+    content = stored(database)
+    assert content
     for secret in (invitation.token.split(".")[1], answer.credential):
-        assert secret.encode() not in stored
+        assert secret.encode() not in content
 
 
 def test_a_credential_opens_until_the_host_is_enrolled_anew_or_revoked(administrator: Actor) -> None:

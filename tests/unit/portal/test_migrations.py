@@ -8,6 +8,9 @@ from django.db import connection
 from central_dispatch.fleet.actor import Role
 from central_dispatch.fleet.permissions import may
 from central_dispatch.portal.accounts.models import ApiToken, User
+from dispatchers.fixtures import on_sqlite
+
+pytestmark = on_sqlite
 
 _USER = (
     "INSERT INTO accounts_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,"

@@ -12,6 +12,9 @@ from central_dispatch.fleet.models import Change
 from central_dispatch.portal.sqlite.base import is_write
 from central_dispatch.stores import gate as gates
 from central_dispatch.stores.gate import Gate, GateClosed
+from dispatchers.fixtures import on_sqlite
+
+pytestmark = on_sqlite
 
 
 def test_one_gate_at_a_time_over_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
