@@ -12,12 +12,13 @@ from django.db import connection, connections
 from django.test import Client
 
 from central_dispatch.fleet.actor import Actor, Role
-from central_dispatch.fleet.home import dispatcher_directory
+from central_dispatch.fleet.home import dispatcher_directory, home_directory
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.tls import make_certificate
 from central_dispatch.worker_manager import counts
 from central_dispatch.worker_manager.rates import forget_rates
 from dispatchers import ENGINE, NAME
+from queue_workers.rig import write_configuration
 from servers.job_databases import shared_server
 
 on_sqlite = pytest.mark.skipif(ENGINE != "sqlite", reason="it is about SQLite's file")
@@ -48,6 +49,8 @@ def database(migrated: Any) -> Iterator[Path]:
     forget_rates()
     if ENGINE != "sqlite":
         _restore(migrated)
+        # A test of the file may have removed it.
+        write_configuration(home_directory(), shared_server(ENGINE).toml(NAME))
         yield dispatcher_directory() / "dispatch.sqlite3"
         connections.close_all()
         return

@@ -20,6 +20,7 @@ from central_dispatch.worker.claims import Claimed, Claims
 from central_dispatch.worker.following import Following, Resized
 from central_dispatch.worker.known_settings import KnownSettings
 from central_dispatch.worker.lock_requests import Locked, LockRequests, Lost, Wish
+from central_dispatch.worker.recovery import Recovery
 from central_dispatch.worker.reports import Reports
 from central_dispatch.worker.schedules import Schedules
 from central_dispatch.worker.settlements import Ended, Settlements
@@ -61,6 +62,7 @@ class Clerk:
         self._following = Following(store, broker, parent, self._claims, post, self.bell, known)
         self._locks = LockRequests(store, self._answer, timing.lock_wait_s)
         self._settlements = Settlements(store, broker, self._settings, self._claims, self._locks)
+        self._recovery = Recovery(store, parent.id, self._claims, self._settlements, timing.recover_s)
         self._reports = Reports(store, timing.progress_s, timing.output_s)
         self._next_look = self._next_interrupts = self._earliest_interrupts = self._next_settings = 0.0
         self._settled = settled
@@ -138,12 +140,18 @@ class Clerk:
         self._draining = self._finishing = True
         self._wake.set()
         self._thread.join(patience_s + 10)
-        return not self._claims.held
+        return not self._is_open
+
+    @property
+    def _is_open(self) -> bool:
+        """Something is held, or may be."""
+        return bool(self._claims.held) or self._recovery.in_doubt
 
     def abandon(self) -> None:
         """End without settling: the rows are somebody else's."""
         self._claims.held.clear()
         self._settlements.forget()
+        self._recovery.in_doubt = False
         self.finish(0)
 
     def known_settings(self, queue: str) -> QueueSettings:
@@ -163,7 +171,7 @@ class Clerk:
     # The thread.
 
     def _run(self) -> None:
-        while not (self._finishing and (not self._claims.held or time.monotonic() > self._give_up)):
+        while not self._finishing or (self._is_open and time.monotonic() <= self._give_up):
             self._wake.wait(self._pause())
             self._wake.clear()
             self._turned = time.monotonic()
@@ -173,6 +181,7 @@ class Clerk:
                     _log.info("the database answers again")
                 self._down = ""
             except StoreDown as error:
+                self._recovery.doubt()
                 self._locks.give_up(str(error))
                 self._stumble(str(error))
             except Exception:  # noqa: BLE001 whatever it is, what has ended is kept and tried again
@@ -205,6 +214,7 @@ class Clerk:
             self._reports.settled(settled)
             self._settled(settled)
         now = time.monotonic()
+        self._recovery.look(now)
         if now >= self._next_look:
             self._look(now)
         self._reports.write()

@@ -20,6 +20,8 @@ class Timing:
     #: How old settings may be where they matter; those of what runs are read after twice this.
     settings_s: float = 0.25
     store_down_s: float = 1.0
+    #: How often what is held is compared with the rows though no call failed.
+    recover_s: float = 60.0
     lock_wait_s: float = 10.0  # how long a handler that wants a lock waits for an absent database
     #: How long what has ended is held back so that others that end now are settled in the same transaction.
     group_s: float = 0.001

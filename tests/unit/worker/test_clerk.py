@@ -26,6 +26,8 @@ class FailingStoreDouble:
         self.settled: list[Settled] = []
         self.down = threading.Event()
         self.refuses: set[int] = set()
+        self.claimed: list[Claim] = []
+        self.loses_answers = 0
 
     def _answer(self) -> None:
         if self.down.is_set():
@@ -34,7 +36,7 @@ class FailingStoreDouble:
     def claim(self, queue: str, _parent: str, limit: int, _now: datetime) -> list[Claim]:
         self._answer()
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        return [
+        claims = [
             Claim(
                 job=job,
                 kind=queue,
@@ -47,6 +49,16 @@ class FailingStoreDouble:
             )
             for job in taken
         ]
+        self.claimed += claims
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise StoreDown("the connection was lost")
+        return claims
+
+    def held(self, _parent: str) -> list[Claim]:
+        self._answer()
+        over = {one.claim.job for one in self.settled}
+        return [claim for claim in self.claimed if claim.job not in over]
 
     def settle(self, settled: Sequence[Settled]) -> list[bool]:
         self._answer()
@@ -147,6 +159,33 @@ def test_what_ends_while_the_database_is_away_is_settled_when_it_is_back() -> No
         clerk.ended(_ended(claim))
     assert not clerk.finish(0.05)
     assert store.settled == []
+
+
+def test_what_was_claimed_and_never_heard_of_is_given_back_uncounted_and_its_slots_are_used_again() -> None:
+    store = FailingStoreDouble(5)
+    store.loses_answers = 1
+    clerk, claims = _clerk(store, slots=2)
+    _until(lambda: len(claims) == 2)
+    assert [claim.job for claim in claims] == [3, 4]
+    assert {one.claim.job: (one.outcome, one.settlement.attempts) for one in store.settled} == {
+        1: ("released", 0),
+        2: ("released", 0),
+    }
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    _until(lambda: len(claims) == 3)
+    clerk.ended(_ended(claims[2]))
+    assert clerk.finish(5)
+
+
+def test_what_was_claimed_and_never_heard_of_is_given_back_before_the_end() -> None:
+    store = FailingStoreDouble(1)
+    store.loses_answers = 1
+    clerk, claims = _clerk(store, slots=1)
+    _until(lambda: store.claimed)
+    assert clerk.finish(5)
+    assert [one.outcome for one in store.settled] == ["released"]
+    assert claims == []
 
 
 def test_it_settles_as_soon_as_the_database_is_back() -> None:

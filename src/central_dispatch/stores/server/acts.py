@@ -95,9 +95,8 @@ def requeue(session: Session, jobs: Sequence[int], now: datetime) -> list[int]:
 
     One by one, as two of them may have the same key; those that meanwhile wait or run are left alone.
     """
-    dead = [row[0] for row in _locked(session, jobs, ["in_error"])]
-    wanted = set(dead)
-    return [job for job in jobs if job in wanted and retry(session, job, now) == "waiting"]
+    ended = {row[0] for row in _locked(session, jobs, ["in_error", "interrupted"])}
+    return [job for job in jobs if job in ended and retry(session, job, now) == "waiting"]
 
 
 def _interrupt_all(

@@ -12,7 +12,7 @@ from central_dispatch.jobs.assignment import Assignment
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.lock import Holder, Lock
-from central_dispatch.jobs.ports import Beat, Depth, Parent, Settled
+from central_dispatch.jobs.ports import Beat, Depth, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.stores.presence import process_is_gone
@@ -56,7 +56,7 @@ class ServerStore:
         self._announcer = Announcer()
         self._clock = Clock()
         self._is_gone = is_gone
-        # What was being settled when an answer to a commit was lost, by (job, fence).
+        # What may be settled without its caller's knowledge, as an answer was lost: by (job, fence), until asked again.
         self._unknown: dict[tuple[int, int], Settled] = {}
         self._lock = threading.Lock()
 
@@ -115,7 +115,12 @@ class ServerStore:
         """
         written: list[bool] = []
         for start in range(0, len(settled), CHUNK):
-            written += self._settle(settled[start : start + CHUNK])
+            try:
+                written += self._settle(settled[start : start + CHUNK])
+            except StoreDown:
+                # Who asks again asks for all of it.
+                self._remember([one for one, holds in zip(settled, written, strict=False) if holds])
+                raise
         return written
 
     def held(self, parent: str) -> list[Claim]:
@@ -255,10 +260,13 @@ class ServerStore:
                 lambda held: [key[0] for key, holds in zip(keys, held, strict=True) if holds] or None,
             )
         except CommitUnknown:
-            with self._lock:
-                self._unknown |= dict(zip(keys, chunk, strict=True))
+            self._remember(chunk)
             raise
         return self._with_unknown(keys, held)
+
+    def _remember(self, settled: Sequence[Settled]) -> None:
+        with self._lock:
+            self._unknown |= {(one.claim.job, one.claim.fence): one for one in settled}
 
     def _with_unknown(self, keys: Sequence[tuple[int, int]], held: list[bool]) -> list[bool]:
         """Count what an earlier call wrote as written, though its answer was lost."""
