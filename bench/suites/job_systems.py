@@ -14,6 +14,7 @@ from peers import ROOT, peers
 
 sys.path.insert(0, str(ROOT / "tests"))
 
+from queue_workers.portal_rig import PortalRig
 from queue_workers.rig import Rig
 
 APPS = ROOT / "bench" / "peers" / "jobs"
@@ -144,6 +145,23 @@ def amqp_limit(directory: Path, amqp: str) -> System:
     worker = [sys.executable, str(APPS / "amqp_app.py")]
     producer = [sys.executable, str(APPS / "produce.py"), "amqp_app"]
     return System("amqp_limit", directory, worker, producer, {"AMQP": amqp, "QUEUE": "bare"})
+
+
+def service_enqueue_ms(home: Path, count: int) -> float:
+    """Return what one enqueue takes in a service of the portal, on a home of its own: the median, in milliseconds."""
+    home.mkdir(mode=0o700)
+    rig = PortalRig(home)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(APPS / "produce.py"), "service_app"],
+            env={**os.environ, **rig.environment, "PYTHONPATH": str(APPS)},
+            input=f"singly no-op {count}\n", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        rig.close()
+    if done.returncode:
+        raise SystemExit(f"jobs: the service failed\n{done.stderr[-2000:]}")
+    return median(json.loads(done.stdout.splitlines()[-1])) * 1000
 
 
 def _producer(app: str) -> list[str]:

@@ -9,8 +9,9 @@ outstanding. How many jobs a round has depends on the system: all work about as 
 
     bench/jobs [--quick] [--rounds N] [--round-s S] [--only SYSTEM]… [--out FILE]
 
-The last line is JSON: jobs per second of each system (medians), the same with `_10ms`, `…_enqueue_ms` (one enqueue on
-its own, median), and the ratios of ours to each peer, round by round.
+The last line is JSON: jobs per second of each system (medians), the same with `_10ms`; `…_enqueue_ms`, one enqueue on
+its own (median; `service_enqueue_ms`: in a service of the portal, with Django's transaction); and how many times as
+fast ours is as each peer, pair by pair within a round.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from job_systems import SLOTS, System, amqp_limit, celery, dramatiq, huey, ours
+from job_systems import SLOTS, System, amqp_limit, celery, dramatiq, huey, ours, service_enqueue_ms
 
 from queue_workers.rig import Rig
 from servers.places import passable_directory
@@ -111,6 +112,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cd-jobs-") as place, systems(Path(place), given.only) as started:
         found = measure(started, rounds, round_s)
+        found["service_enqueue_ms"] = [service_enqueue_ms(Path(place) / "home", _SINGLES)]
     figures = {name: round(median(rates), 2 if name.endswith("_ms") else None) for name, rates in found.items()}
     figures = {**figures, **ratios(found), "slots": SLOTS, "rounds": rounds, "load_before": round(load, 2)}
     if given.out:
