@@ -10,8 +10,8 @@ outstanding. How many jobs a round has depends on the system: all work about as 
     bench/jobs [--quick] [--rounds N] [--round-s S] [--only SYSTEM]… [--out FILE]
 
 The last line is JSON: jobs per second of each system (medians), the same with `_10ms`; `…_enqueue_ms`, one enqueue on
-its own (median; `service_enqueue_ms`: in a service of the portal, with Django's transaction); and how many times as
-fast ours is as each peer, pair by pair within a round.
+its own (median; `service_enqueue_ms`: in a service of the portal, with Django's transaction; `disk_sync_ms`: a bare
+synced write at that time); and how many times as fast ours is as each peer, pair by pair within a round.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -86,6 +87,19 @@ def measure(started: list[System], rounds: int, round_s: float) -> dict[str, lis
     return found
 
 
+def disk_sync_ms(place: Path, count: int) -> float:
+    """Return what one synced write takes here and now, the least that an enqueue can take: the median."""
+    found = []
+    with (place / "synced").open("wb", buffering=0) as file:
+        for _ in range(count):
+            time.sleep(0.005)
+            begun = time.perf_counter()
+            file.write(b"x" * 8192)
+            os.fdatasync(file.fileno())
+            found.append(time.perf_counter() - begun)
+    return median(found) * 1000
+
+
 def ratios(found: dict[str, list[float]]) -> dict[str, float]:
     """Return how many times as fast ours is, pair by pair within a round, for the peer that stands on the same."""
     pairs = [("embedded", "huey"), ("rabbitmq", "celery"), ("rabbitmq", "celery_sql"), ("rabbitmq", "dramatiq")]
@@ -112,6 +126,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cd-jobs-") as place, systems(Path(place), given.only) as started:
         found = measure(started, rounds, round_s)
+        found["disk_sync_ms"] = [disk_sync_ms(Path(place), _SINGLES)]
         found["service_enqueue_ms"] = [service_enqueue_ms(Path(place) / "home", _SINGLES)]
     figures = {name: round(median(rates), 2 if name.endswith("_ms") else None) for name, rates in found.items()}
     figures = {**figures, **ratios(found), "slots": SLOTS, "rounds": rounds, "load_before": round(load, 2)}
