@@ -18,7 +18,7 @@ LIMIT_S = 0.050
 #: After so long, and again each time, a writer looks whether the holder was stopped in the midst of its transaction.
 _LOOK_S = 2.0
 _FIRST_PAUSE_S = 0.000_5
-_LONGEST_PAUSE_S = 0.005
+_LONGEST_PAUSE_S = 0.001
 
 
 def gate_path(database: Path) -> Path:
