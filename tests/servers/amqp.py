@@ -1,17 +1,49 @@
 """What an operator, or a stranger, does on RabbitMQ: a few plain calls, each on a connection of its own."""
 
 import asyncio
+import queue
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from central_dispatch.brokers.rabbitmq.broker import RabbitBroker
 from central_dispatch.brokers.rabbitmq.link import Place
+from central_dispatch.jobs.ports import DeadLetter
 
 T = TypeVar("T")
+#: A bound on waiting for what must come, in seconds; nothing is said about speed here.
+PATIENCE_S = 60.0
+
+
+class Heard:
+    """Hears bells, and looks after each at once unless told otherwise."""
+
+    def __init__(self, broker: RabbitBroker, *queues: str, looks: bool = True) -> None:
+        self.bells: queue.Queue[str] = queue.Queue()
+        self.broker = broker
+        self.looks = looks
+        broker.listen(queues, self._hear)
+
+    def _hear(self, name: str) -> None:
+        self.bells.put(name)
+        if self.looks:
+            self.broker.looked(name)
+
+    def next(self) -> str:
+        return self.bells.get(timeout=PATIENCE_S)
+
+    def forget(self) -> None:
+        while not self.bells.empty():
+            self.bells.get_nowait()
+
+
+def letter(error: str = "no such host", *, kept: timedelta = timedelta(hours=96)) -> DeadLetter:
+    return DeadLetter(7, "ftp", {"file": "a.jpg"}, error, 3, datetime.now(UTC) + kept)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def look() -> Iterator[Finding]:
     yield _disk(found.layout)
     yield from _dispatcher(found)
     yield from _queue_worker()
+    yield from _broker()
 
 
 def _python() -> Finding:
@@ -163,6 +164,32 @@ def _queue_worker() -> Iterator[Finding]:
     runs = WorkDirectory(directory / "work").is_used()
     mend = "Start one: central-dispatch worker execute (up does it, too)."
     yield Finding("Queue worker", "runs", None if runs else Problem("No queue worker runs here", "jobs wait", mend))
+
+
+def _broker() -> Iterator[Finding]:
+    """Look at RabbitMQ where dispatcher.toml names one: reached, new enough, rights, queues, alarm."""
+    from central_dispatch import configuration
+    from central_dispatch.jobs.kinds import KINDS
+
+    try:
+        found = configuration.read_configuration(places.home_directory()).broker
+        if found.kind != "rabbitmq":
+            return
+        if not importlib.util.find_spec("aio_pika"):
+            mend = "pip install 'central-dispatch[rabbitmq]'"
+            yield Finding("RabbitMQ", problem=Problem("The client for RabbitMQ is missing", mend=mend))
+            return
+        from central_dispatch.brokers.places import look as look_at
+
+        version, problems = look_at(found, sorted(KINDS))
+    except configuration.BadConfiguration as error:
+        yield Finding("Broker", problem=error.problem)
+        return
+    if not problems:
+        yield Finding("RabbitMQ", f"{version} at {found.place}")
+    for problem in problems:
+        what, _, mend = problem.partition(": ")
+        yield Finding("RabbitMQ", version, Problem(f"{what[0].upper()}{what[1:]}", "jobs start later", mend))
 
 
 def _reach(known: identity.Identity) -> Problem | None:

@@ -3,24 +3,20 @@
 import asyncio
 import json
 import logging
-import queue
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from central_dispatch.brokers.rabbitmq import layout
+from central_dispatch.brokers.rabbitmq import checking, layout
 from central_dispatch.brokers.rabbitmq.broker import RabbitBroker
 from central_dispatch.brokers.rabbitmq.link import Place
 from central_dispatch.brokers.rabbitmq.timing import Timing
-from central_dispatch.jobs.ports import DeadLetter
-from servers.amqp import Stranger
+from servers.amqp import PATIENCE_S, Heard, Stranger, letter
 from servers.rabbitmq import Node, shared_node
 
-#: A bound on waiting for what must come, in seconds; nothing is said about speed here.
-PATIENCE_S = 60.0
 QUICK = Timing(longest_retry_s=0.5, refused_s=1.0, answer_s=5.0)
 
 
@@ -52,37 +48,11 @@ def open_broker(place: Place) -> Iterator[Callable[..., RabbitBroker]]:
         broker.close()
 
 
-class Heard:
-    """Hears bells, and looks after each at once unless told otherwise."""
-
-    def __init__(self, broker: RabbitBroker, *queues: str, looks: bool = True) -> None:
-        self.bells: queue.Queue[str] = queue.Queue()
-        self.broker = broker
-        self.looks = looks
-        broker.listen(queues, self._hear)
-
-    def _hear(self, name: str) -> None:
-        self.bells.put(name)
-        if self.looks:
-            self.broker.looked(name)
-
-    def next(self) -> str:
-        return self.bells.get(timeout=PATIENCE_S)
-
-    def forget(self) -> None:
-        while not self.bells.empty():
-            self.bells.get_nowait()
-
-
 def eventually(look: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not look():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
-
-
-def letter(error: str = "no such host", *, kept: timedelta = timedelta(hours=96)) -> DeadLetter:
-    return DeadLetter(7, "ftp", {"file": "a.jpg"}, error, 3, datetime.now(UTC) + kept)
 
 
 # RabbitMQ falls, or its connections do.
@@ -419,3 +389,31 @@ def test_many_dead_letters_are_all_copied(stranger: Stranger, open_broker: Calla
     for _ in range(20):
         broker.bury([letter()] * 50)
     eventually(lambda: stranger.depth("ftp_failed") == 1000, "all of them")
+
+
+# What doctor looks at.
+
+
+def test_doctor_finds_nothing_wrong_and_leaves_nothing(node: Node, place: Place, stranger: Stranger) -> None:
+    seen = checking.look(place, ["ftp"], QUICK)
+    assert seen.problems == ()
+    assert seen.version.startswith("3.")
+    assert stranger.depth("ftp") is None
+    assert layout.CALLS not in node.ctl("list_queues", "-p", place.virtual_host, "name")
+
+
+def test_doctor_says_what_is_wrong(node: Node, place: Place, stranger: Stranger) -> None:
+    stranger.declare("ftp", x_max_priority=9)
+    [problem] = checking.look(place, ["ftp", "mail"], QUICK).problems
+    assert "rabbitmqctl delete_queue ftp" in problem
+    [problem] = checking.look(replace(place, password="wrong"), [], QUICK).problems
+    assert "refuses the user" in problem
+    [problem] = checking.look(replace(place, addresses=(("127.0.0.1", 1),)), [], QUICK).problems
+    assert "is away" in problem
+    node.ctl("add_user", "nobody", place.password)
+    try:
+        node.ctl("set_permissions", "-p", place.virtual_host, "nobody", "", "", ".*")
+        [problem] = checking.look(replace(place, user="nobody"), [], QUICK).problems
+        assert "configure, write and read" in problem
+    finally:
+        node.ctl("delete_user", "nobody")

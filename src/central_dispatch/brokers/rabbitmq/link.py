@@ -62,6 +62,20 @@ class _Connection(aio_pika.Connection):
         """Do nothing: we close it, and the collector may come in another thread, where its loop cannot be used."""
 
 
+async def connect(place: Place, host: str, port: int, purpose: str, timing: Timing) -> AbstractConnection:
+    """Open one connection; `purpose` is shown to RabbitMQ's operator. Raises one of `LOST`."""
+    context = None
+    if place.tls is not None:
+        context = await asyncio.to_thread(ssl.create_default_context, cafile=str(place.tls))
+    name: FieldTable = {"connection_name": f"central-dispatch {purpose}"}
+    question = aio_pika.connect(
+        host=host, port=port, login=place.user, password=place.password, virtualhost=place.virtual_host,
+        ssl=context is not None, ssl_context=context, timeout=timing.connect_s, heartbeat=timing.heartbeat_s,
+        client_properties=name, connection_class=_Connection,
+    )  # fmt: skip
+    return await asked(question, timing.connect_s)
+
+
 class Link:
     """Keeps one connection. `serve` works on it until it returns or raises; `lost` is told before the next try."""
 
@@ -139,23 +153,11 @@ class Link:
         for number, (host, port) in enumerate(addresses, 1):
             self._address = f"{host}:{port}"
             try:
-                return await self._connect_to(host, port)
+                return await connect(self._place, host, port, self._purpose, self._timing)
             except LOST:
                 if number == len(addresses):
                     raise
         raise Lost("no address is given")
-
-    async def _connect_to(self, host: str, port: int) -> AbstractConnection:
-        place, context = self._place, None
-        if place.tls is not None:
-            context = await asyncio.to_thread(ssl.create_default_context, cafile=str(place.tls))
-        name: FieldTable = {"connection_name": f"central-dispatch {self._purpose}"}
-        question = aio_pika.connect(
-            host=host, port=port, login=place.user, password=place.password, virtualhost=place.virtual_host,
-            ssl=context is not None, ssl_context=context, timeout=self._timing.connect_s,
-            heartbeat=self._timing.heartbeat_s, client_properties=name, connection_class=_Connection,
-        )  # fmt: skip
-        return await asked(question, self._timing.connect_s)
 
     def _on_close(self, *_: object) -> None:
         self._broken.set()

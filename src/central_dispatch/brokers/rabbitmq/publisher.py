@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 #: Copies that wait for RabbitMQ, in number and in bytes; the oldest go first, their rows stay.
 _MOST_WAITING, _MOST_WAITING_BYTES = 10_000, 16 << 20
 _AT_ONCE = 50
-_TRIES = 3
 _PAUSE_S = 0.2
 
 
@@ -190,25 +189,25 @@ class Publisher:
             await self._persist_in_sending(one.queue + layout.FAILED, one.message)
 
     async def _persist_in_sending(self, queue: str, message: Message) -> None:
-        """Send it as soon as RabbitMQ takes it; given up, and said, where RabbitMQ refuses it time and again."""
-        refusals = 0
-        while refusals < _TRIES:
+        """Send it as soon as RabbitMQ takes it: a cluster refuses for some seconds while it elects a queue's leader."""
+        about, pause_s = f"3 taking for {queue}", _PAUSE_S
+        while True:
             await self._until_taken()
             try:
                 await self._send(queue, message)
             except Refused:
                 return
-            except exceptions.DeliveryError as error:
-                refusals += 1
-                _log.warning("RabbitMQ did not take a message for %s: %s", queue or layout.CALLS, error)
+            except exceptions.DeliveryError:
+                self._troubles.tell(about, trouble.not_taken(queue))
+                pause_s = min(2 * pause_s, self._timing.longest_retry_s)
             except TimeoutError:
                 self._give_up_unless_blocked()
             except LOST as error:
                 _log.debug("sending to %s is tried again: %r", queue or layout.CALLS, error)
             else:
+                self._troubles.tell(about, "")
                 return
-            await asyncio.sleep(_PAUSE_S)
-        _log.warning("a message for %s is given up: parents look by themselves", queue or layout.CALLS)
+            await asyncio.sleep(pause_s)
 
     async def _until_taken(self) -> None:
         """Wait until there is a connection that takes messages."""

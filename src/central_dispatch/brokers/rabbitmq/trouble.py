@@ -74,6 +74,14 @@ def declaring(error: BaseException, queue: str) -> str:
     return f"the queue {queue} on RabbitMQ cannot be used: {_short(error)}"
 
 
+def not_taken(queue: str) -> str:
+    """Say that RabbitMQ confirms no message for a queue."""
+    return (
+        f"RabbitMQ takes no message for {queue}: where this lasts, fewer than half of a quorum queue's nodes are up "
+        "(rabbitmq-queues quorum_status)"
+    )
+
+
 def alarm(place: str) -> str:
     """Say that RabbitMQ takes no messages."""
     return (
