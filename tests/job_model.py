@@ -24,7 +24,11 @@ class ModelJob:
     parent: str = ""
     turn: int = 0  # claims so far: what a fence must follow
     interrupt: bool = False
-    settled: int = 0  # executions in the history
+    waiting_for: str = "new"
+    by: str = ""  # who ended it
+    percent: float | None = None
+    words: str = ""
+    history: list[str] = field(default_factory=list)  # how its executions ended
 
 
 @dataclass
@@ -66,28 +70,42 @@ class Model:
         due.sort(key=lambda job: (-job.priority, job.due, job.number))
         taken = due[: min(limit, self.room(queue))]
         for job in taken:
-            job.state, job.parent, job.interrupt = "running", parent, False
-            job.turn += 1
+            self._take(job, parent)
         return taken
+
+    def claim_job(self, number: int, parent: str) -> ModelJob | None:
+        """Take this one, due or not."""
+        job = self.jobs[number]
+        if parent not in self.beats or job.state != "waiting":
+            return None
+        self._take(job, parent)
+        return job
+
+    def progress(self, number: int, turn: int, percent: float, words: str) -> None:
+        """Note what a handler reported."""
+        job = self.jobs[number]
+        if job.state == "running" and job.turn == turn:
+            job.percent, job.words = percent, words
 
     def settle(self, number: int, turn: int, ending: Ending, now: int) -> bool:
         """End an execution."""
         job = self.jobs[number]
         if job.state != "running" or job.turn != turn:
             return False
-        job.settled += 1
+        job.history.append(ending)
         match ending:
             case "done":
                 job.state, job.attempts, job.deferrals = "finished", job.attempts + 1, 0
+                job.percent = 100
             case "failed" | "refused":
                 self._fail(job, now + RETRY_DELAY_S, again=ending == "failed")
             case "deferred":
-                self._wait(job, now + DEFERRAL_DELAY_S)
+                self._wait(job, now + DEFERRAL_DELAY_S, "deferred")
                 job.deferrals += 1
             case "released":
-                self._wait(job, now)
+                self._wait(job, now, "new")
             case "stopped":
-                job.state = "interrupted"
+                job.state, job.by = "interrupted", "eve"
         return True
 
     def sweep(self, parent: str, count: int, now: int) -> list[int]:
@@ -102,11 +120,29 @@ class Model:
         self.beats[parent] = 0
         return sorted(freed)
 
+    def leave(self, parent: str) -> None:
+        """Strike off a parent that holds nothing."""
+        if parent in self.beats and not self.held(parent):
+            del self.beats[parent]
+
+    def held(self, parent: str) -> list[int]:
+        """What a parent holds."""
+        return sorted(job.number for job in self.jobs.values() if job.state == "running" and job.parent == parent)
+
+    def raise_epoch(self, now: int) -> list[int]:
+        """Put all that runs back, and strike all parents off: a backup was restored."""
+        freed = [job for job in self.jobs.values() if job.state == "running"]
+        for job in freed:
+            job.interrupt = False
+            self._wait(job, now, "new")
+        self.beats.clear()
+        return sorted(job.number for job in freed)
+
     def interrupt(self, number: int) -> str:
         """What a person asks for."""
         job = self.jobs[number]
         if job.state == "waiting":
-            job.state = "interrupted"
+            job.state, job.by = "interrupted", "eve"
             return "interrupted"
         if job.state == "running":
             job.interrupt = True
@@ -127,7 +163,7 @@ class Model:
     def _strike_off(self, parent: str, now: int) -> list[int]:
         held = [job for job in self.jobs.values() if job.state == "running" and job.parent == parent]
         for job in held:
-            job.settled += 1
+            job.history.append("crashed")
             self._fail(job, now, again=True)
         del self.beats[parent]
         return [job.number for job in held]
@@ -135,12 +171,18 @@ class Model:
     def _fail(self, job: ModelJob, due: int, *, again: bool) -> None:
         job.attempts, job.deferrals = job.attempts + 1, 0
         if again and job.attempts < MAX_ATTEMPTS:
-            self._wait(job, due)
+            self._wait(job, due, "retry")
         else:
             job.state = "in_error"
 
-    def _wait(self, job: ModelJob, due: int) -> None:
+    def _wait(self, job: ModelJob, due: int, waiting_for: str) -> None:
+        job.waiting_for = waiting_for
         if job.interrupt:
-            job.state = "interrupted"
+            job.state, job.by = "interrupted", "eve"
         else:
-            job.state, job.due = "waiting", due
+            job.state, job.due, job.percent, job.words = "waiting", due, None, ""
+
+    def _take(self, job: ModelJob, parent: str) -> None:
+        job.state, job.parent, job.interrupt = "running", parent, False
+        job.percent, job.words = None, ""
+        job.turn += 1

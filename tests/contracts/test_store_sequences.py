@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from central_dispatch.jobs.job import Claim, NewJob
+from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.outcome import Deferred, Done, Failed, Outcome, Released, Stopped
 from central_dispatch.jobs.ports import Parent, Settled
 from central_dispatch.jobs.settling import settle as decide
@@ -194,13 +194,50 @@ class Sequences(RuleBasedStateMachine):
         freed = self.stores[which].sweep(name(parent), count, self.at())
         assert sorted(freed) == sorted(self.model.sweep(name(parent), count, self.now))
 
+    @precondition(lambda self: self.held)
+    @rule(which=stores, percent=st.sampled_from([0.0, 50.0]), draw=st.data())
+    def report(self, which: int, percent: float, draw: st.DataObject) -> None:
+        """A handler reports, maybe one whose fence is gone."""
+        claim, turn = draw.draw(st.sampled_from(self.held))
+        self.stores[which].progress({(claim.job, claim.fence): Progress(percent, f"turn {turn}")})
+        self.model.progress(claim.job, turn, percent, f"turn {turn}")
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(which=stores, draw=st.data())
+    def claim_by_number(self, which: int, draw: st.DataObject) -> None:
+        number = draw.draw(st.sampled_from(sorted(self.model.jobs)))
+        parent = name(draw.draw(st.integers(0, self.parents - 1)))
+        claim = self.stores[which].claim_job(number, parent, self.at())
+        job = self.model.claim_job(number, parent)
+        assert (claim is None) == (job is None)
+        if claim is not None and job is not None:
+            assert (claim.job, claim.attempts, claim.deferrals) == (number, job.attempts, job.deferrals)
+            assert all(claim.fence > old.fence for old, _turn in self.held if old.job == number)
+            self.held.append((claim, job.turn))
+
+    @rule(which=stores, draw=st.data())
+    def leave(self, which: int, draw: st.DataObject) -> None:
+        parent = name(draw.draw(st.integers(0, self.parents - 1)))
+        self.stores[which].leave(parent)
+        self.model.leave(parent)
+
+    @rule(which=stores, chance=st.integers(0, 7))
+    def a_backup_is_restored(self, which: int, chance: int) -> None:
+        if chance == 0:
+            assert sorted(self.stores[which].raise_epoch(self.at())) == self.model.raise_epoch(self.now)
+            self.register(which, 99)  # or little would follow
+
     @invariant()
     def the_rows_are_as_the_model_says(self) -> None:
         found = [seen(row) for row in self.site.rows()]
-        assert found == [
-            (job.number, job.state, job.attempts, job.deferrals, job.parent if job.state == "running" else None)
-            for job in sorted(self.model.jobs.values(), key=lambda job: job.number)
-        ]
+        assert found == [expected(job) for job in sorted(self.model.jobs.values(), key=lambda job: job.number)]
+
+    @invariant()
+    def each_parent_holds_what_the_model_says(self) -> None:
+        fences = {claim.job: claim.fence for claim, _turn in self.held}  # the last one of each
+        for parent in self.model.beats:
+            found = sorted((claim.job, claim.fence) for claim in self.stores[1].held(parent))
+            assert found == [(number, fences[number]) for number in self.model.held(parent)]
 
     @invariant()
     def what_is_due_next_is_as_the_model_says(self) -> None:
@@ -224,15 +261,50 @@ class Sequences(RuleBasedStateMachine):
     @invariant()
     def the_history_has_each_execution_once(self) -> None:
         for job in self.model.jobs.values():
-            assert len(self.site.history(job.number)) == job.settled
+            assert [row["outcome"] for row in self.site.history(job.number)] == job.history
 
 
 def name(parent: int) -> str:
     return f"{parent:032x}"
 
 
-def seen(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["id"], row["state"], row["attempts"], row["deferrals"], row["parent"]
+def seen(row: dict[str, Any]) -> dict[str, Any]:
+    """What of a row the model knows."""
+    kept = ("id", "state", "attempts", "deferrals", "parent", "ended_by", "unique_key", "percent", "words")
+    waits = row["state"] == "waiting"
+    return {name: row[name] for name in kept} | {
+        "waiting_for": row["waiting_for"] if waits else "",
+        "due": moment(row["due_at"]) if waits else None,
+        "interrupt": bool(row["interrupt_by"]),
+        "is over": row["ended_at"] is not None,
+        "expires": row["expires_at"] is not None,
+    }
+
+
+def expected(job: ModelJob) -> dict[str, Any]:
+    """The same, as the model has it."""
+    waits, runs = job.state == "waiting", job.state == "running"
+    return {
+        "id": job.number,
+        "state": job.state,
+        "attempts": job.attempts,
+        "deferrals": job.deferrals,
+        "parent": job.parent if runs else None,
+        "ended_by": job.by,
+        "unique_key": job.key if waits or runs else None,
+        "percent": job.percent,
+        "words": job.words,
+        "waiting_for": job.waiting_for if waits else "",
+        "due": EPOCH + timedelta(seconds=job.due) if waits else None,
+        "interrupt": job.interrupt and runs,
+        "is over": not (waits or runs),
+        "expires": job.state == "in_error",
+    }
+
+
+def moment(value: str | datetime) -> datetime:
+    """A time as a driver gives it."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value.replace(tzinfo=UTC)
 
 
 @pytest.mark.timeout(3600)
