@@ -119,6 +119,21 @@ class Sequences(RuleBasedStateMachine):
             assert all(claim.fence > old.fence for old, _turn in self.held if old.job == claim.job)
             self.held.append((claim, job.turn))
 
+    @precondition(lambda self: any(job.state == "waiting" for job in self.model.jobs.values()) and self.model.beats)
+    @rule(which=stores, ending=st.sampled_from([None, None, *sorted(OUTCOMES)]), asked=st.booleans(), draw=st.data())
+    def a_job_runs(self, which: int, ending: Ending | None, asked: bool, draw: st.DataObject) -> None:  # noqa: FBT001 a draw
+        """What happens most: one that waits is taken, reports, may be interrupted, ends or goes on. So much meets."""
+        waiting = sorted(number for number, job in self.model.jobs.items() if job.state == "waiting")
+        number, parent = draw.draw(st.sampled_from(waiting)), draw.draw(st.sampled_from(sorted(self.model.beats)))
+        self.take(which, number, parent)
+        claim, turn = self.held[-1]
+        self.stores[which].progress({(claim.job, claim.fence): Progress(20.0, "begun")})
+        self.model.progress(claim.job, turn, 20.0, "begun")
+        if asked:
+            assert self.site.interrupt(number, "eve") == self.model.interrupt(number)
+        if ending:
+            self.write(1 - which, [(self.held[-1], ending)])
+
     @precondition(lambda self: self.held)
     @rule(which=stores, draw=st.data())
     def settle(self, which: int, draw: st.DataObject) -> None:
@@ -206,7 +221,9 @@ class Sequences(RuleBasedStateMachine):
     @rule(which=stores, draw=st.data())
     def claim_by_number(self, which: int, draw: st.DataObject) -> None:
         number = draw.draw(st.sampled_from(sorted(self.model.jobs)))
-        parent = name(draw.draw(st.integers(0, self.parents - 1)))
+        self.take(which, number, name(draw.draw(st.integers(0, self.parents - 1))))
+
+    def take(self, which: int, number: int, parent: str) -> None:
         claim = self.stores[which].claim_job(number, parent, self.at())
         job = self.model.claim_job(number, parent)
         assert (claim is None) == (job is None)
@@ -215,11 +232,12 @@ class Sequences(RuleBasedStateMachine):
             assert all(claim.fence > old.fence for old, _turn in self.held if old.job == number)
             self.held.append((claim, job.turn))
 
-    @rule(which=stores, draw=st.data())
-    def leave(self, which: int, draw: st.DataObject) -> None:
-        parent = name(draw.draw(st.integers(0, self.parents - 1)))
-        self.stores[which].leave(parent)
-        self.model.leave(parent)
+    @rule(which=stores, chance=st.integers(0, 3), draw=st.data())
+    def leave(self, which: int, chance: int, draw: st.DataObject) -> None:
+        if chance == 0:
+            parent = name(draw.draw(st.integers(0, self.parents - 1)))
+            self.stores[which].leave(parent)
+            self.model.leave(parent)
 
     @rule(which=stores, chance=st.integers(0, 7))
     def a_backup_is_restored(self, which: int, chance: int) -> None:
