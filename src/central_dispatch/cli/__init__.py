@@ -11,6 +11,7 @@ _CLI = "central_dispatch.cli"
 COMMANDS = {
     "audit": (f"{_CLI}.audit:audit", "Who did what."),
     "batch": (f"{_CLI}.batch:batch", "Batches of jobs: how far one is; interrupt, cancel, retry the whole of it."),
+    "dispatcher": (f"{_CLI}.database:dispatcher", "The dispatcher's database on a server: its SQL, a check."),
     "doctor": (f"{_CLI}.doctor:doctor", "Say what is missing or wrong on this machine, and how to mend it."),
     "instance": (f"{_CLI}.instance:instance", "Managed instances: create, deploy, back out, delete."),
     "job": (f"{_CLI}.job:job", "Jobs: enqueue, list, show, tail, interrupt, retry, cancel; and their locks."),

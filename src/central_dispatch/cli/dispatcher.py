@@ -6,7 +6,8 @@ from typing import NoReturn, TypeVar
 
 from central_dispatch.cli import exit_codes
 from central_dispatch.cli.screen import Stop
-from central_dispatch.fleet.home import dispatcher_directory
+from central_dispatch.fleet.home import dispatcher_directory, home_directory
+from central_dispatch.portal.first_start import refuse_bad_database
 from central_dispatch.portal.setup import prepare_django
 from central_dispatch.provisioning.problem import Problem
 
@@ -19,6 +20,7 @@ if not (dispatcher_directory() / "secret-key").exists():
             "Start it with central-dispatch up (or serve), or name another place with --home.",
         ),
     )
+refuse_bad_database(home_directory())
 prepare_django()
 
 from django.db import connection  # noqa: E402 Django is ready only now

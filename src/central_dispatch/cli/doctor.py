@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from central_dispatch.cli import exit_codes, places, screen
+from central_dispatch.configuration import BadConfiguration, read_configuration
 from central_dispatch.host import identity, resolved, settings
 from central_dispatch.platforms import facts
 from central_dispatch.platforms.layouts import Layout
@@ -65,6 +66,7 @@ def look() -> Iterator[Finding]:
     yield from _servers(found)
     yield _disk(found.layout)
     yield from _dispatcher(found)
+    yield from _dispatchers_database()
     yield from _queue_worker()
     yield from _broker()
 
@@ -152,6 +154,20 @@ def _dispatcher(found: resolved.Resolved) -> Iterator[Finding]:
     yield Finding("Enrolment", f"worker {known.name} of {known.url}, fingerprint {known.fingerprint}")
     problem = _reach(known)
     yield Finding("Dispatcher", "" if problem else f"{known.url} answers with the known certificate", problem)
+
+
+def _dispatchers_database() -> Iterator[Finding]:
+    """Look whether the server that dispatcher.toml names can be used."""
+    try:
+        database = read_configuration(places.home_directory()).database
+    except BadConfiguration as error:
+        yield Finding("dispatcher.toml", problem=error.problem)
+        return
+    if database.engine == "sqlite":
+        return
+    from central_dispatch.stores.server.preparing import database_problem
+
+    yield Finding("Dispatcher's database", f"{database.engine}, {database.place}", database_problem(database))
 
 
 def _queue_worker() -> Iterator[Finding]:

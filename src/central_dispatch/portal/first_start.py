@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from central_dispatch.configuration import read_configuration
 from central_dispatch.fleet.actor import Role
-from central_dispatch.fleet.home import dispatcher_directory
+from central_dispatch.fleet.home import dispatcher_directory, home_directory
 from central_dispatch.portal.setup import prepare_django
 from central_dispatch.portal.tls import dispatcher_pin, make_certificate
+from central_dispatch.provisioning.problem import Unavailable
 
 ADMINISTRATOR = "admin"
 
@@ -26,6 +28,7 @@ class Started:
 
 def first_start() -> Started:
     """Make what is missing, apply migrations, and return what the caller shows. May be called at every start."""
+    refuse_bad_database(home_directory())
     directory = dispatcher_directory()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(directory / "start.lock"):
@@ -33,6 +36,17 @@ def first_start() -> Started:
         make_certificate()
         _migrate()
         return Started(directory, dispatcher_pin(), _first_administrator())
+
+
+def refuse_bad_database(home: Path) -> None:
+    """Raise `Unavailable`, or `BadConfiguration`, with what to do where dispatcher.toml names what cannot be used."""
+    database = read_configuration(home).database
+    if database.engine == "sqlite":
+        return
+    from central_dispatch.stores.server.preparing import database_problem  # noqa: PLC0415 with its driver alone
+
+    if problem := database_problem(database):
+        raise Unavailable(problem)
 
 
 def _migrate() -> None:
