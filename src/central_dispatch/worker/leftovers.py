@@ -1,9 +1,11 @@
 """What a parent that was killed left on this machine: processes, found by their environment, and work directories."""
 
+import errno
 import fcntl
 import logging
 import os
 import shutil
+import stat
 import time
 from pathlib import Path
 
@@ -68,16 +70,29 @@ class WorkDirectory:
         self._lock: int | None = None
 
     def take(self) -> None:
-        """Make it, empty it if no other parent uses it, and hold it until `release`."""
+        """Make it, private, empty it if no other parent uses it, and hold it until `release`.
+
+        `OSError` where it cannot be made, is a link, or is another user's: who can write there could have us write
+        and remove elsewhere.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._make_private(self._lock)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for entry in list(self.path.iterdir()):
-                shutil.rmtree(entry, ignore_errors=True)
+            for name in os.listdir(self._lock):  # noqa: PTH208 by its descriptor
+                _remove(name, self._lock)
         except BlockingIOError:
             pass
         fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def _make_private(self, folder: int) -> None:
+        found = os.fstat(folder)
+        if found.st_uid != os.geteuid():
+            self.release()
+            raise PermissionError(errno.EPERM, "it belongs to another user; make it this user's own", str(self.path))
+        if stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004 a mode
+            os.fchmod(folder, 0o700)
 
     def is_used(self) -> bool:
         """Say whether a queue worker of this machine holds it."""
@@ -98,3 +113,13 @@ class WorkDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _remove(name: str, folder: int) -> None:
+    """Remove what lies there, never what a link points to. What does not go is left for a look by hand."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+    except OSError as error:
+        _log.warning("%s cannot be removed from the work directory: %s", name, error.strerror)
