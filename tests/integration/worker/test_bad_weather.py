@@ -18,9 +18,12 @@ from central_dispatch.jobs.job import NewJob
 from central_dispatch.jobs.ports import StoreDown
 from central_dispatch.stores.gate import gate_path
 from central_dispatch.worker import process_tree
+from dispatchers.fixtures import migrated
+from dispatchers.job_commands import call, home
 from queue_workers import clock
 from queue_workers.rig import TESTS, Rig, Worker, eventually
 
+__all__ = ["home", "migrated"]
 QUICK = {"beat_s": 0.2, "lease_s": 3.0, "stopped_s": 60.0, "look_s": 0.2, "store_down_s": 0.2}
 
 
@@ -152,6 +155,21 @@ def test_a_writer_that_was_stopped_in_its_transaction_stops_no_queue_worker(rig:
         rig.until_state(job, "finished")
         assert holder.wait(60) == 0, "it was continued and came to its end"
     assert worker.process.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_on_a_read_only_home_the_worker_ends_and_says_what_it_cannot_write(home: Path, tmp_path: Path) -> None:
+    place = tmp_path / "read-only"
+    place.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "none", place], check=True)
+    try:
+        shutil.copytree(home / "dispatcher", place / "dispatcher")
+        subprocess.run(["/bin/mount", "-o", "remount,ro", place], check=True)
+        [problem] = call(place, "worker", "execute", "--until-empty", code=1)["error"]["problems"]
+        assert "Read-only file system" in problem["why"]
+        assert "Let this user write there" in problem["mend"]
+    finally:
+        subprocess.run(["/bin/umount", "-l", place], check=True)
 
 
 HOUR, YEAR = 3600, 365 * 86_400
