@@ -88,7 +88,7 @@ def test_removing_a_person_opens_no_worker_to_others(administrator: Actor) -> No
 
 
 def test_who_gets_other_rights_a_new_password_or_is_kept_out_is_logged_out_at_once(administrator: Actor) -> None:
-    add_person(administrator, "ada", Role.OPERATOR | Role.WORKER_MANAGER)
+    add_person(administrator, "ada", Role.OPERATOR | Role.WORKER_MANAGER, "a first battery staple")
     instance = fleet.draft(administrator, fleet.enrolled(administrator)[0])
     for act in (
         lambda: change_rights(administrator, "ada", Role.VIEWER),
