@@ -4,7 +4,7 @@
 DEMO_PACKAGES=(python3-venv apache2 php-fpm php-cli php-mysql mariadb-server mariadb-client cron)
 # The compiler and the headers are for mysqlclient, which comes as source only.
 TEST_PACKAGES=("${DEMO_PACKAGES[@]}" wordpress wordpress-theme-twentytwentythree chromium iproute2
-  rabbitmq-server postgresql ffmpeg build-essential pkg-config libmariadb-dev python3-dev)
+  rabbitmq-server postgresql ffmpeg systemd build-essential pkg-config libmariadb-dev python3-dev)
 VENV="${CENTRAL_DISPATCH_VENV:-.venv}"
 
 say() { printf '%s\n' "== $*"; }

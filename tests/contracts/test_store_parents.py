@@ -112,6 +112,18 @@ def test_a_restored_database_makes_all_fences_worthless(store: Store, site: Sqli
     assert site.row(before.job)["state"] == "running"
 
 
+def test_a_backup_that_is_restored_twice_gives_other_fences_each_time(store: Store, mine: Parent) -> None:
+    """The epoch is the time's, not a count's: of two restores of one backup the second would repeat the first's."""
+    put(store)
+    fences = []
+    for at in (NOW, LATER):
+        store.raise_epoch(at)
+        (claim,) = take(store, joined(store), at=at)
+        fences.append(claim.fence >> 32)
+    assert fences[1] - fences[0] == (LATER - NOW).total_seconds()
+    assert mine.id not in [beat.parent for beat in store.beats()]
+
+
 # The clock
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "instance": (f"{_CLI}.instance:instance", "Managed instances: create, deploy, back out, delete."),
     "job": (f"{_CLI}.job:job", "Jobs: enqueue, list, show, tail, interrupt, retry, cancel; and their locks."),
     "queue": (f"{_CLI}.queue:queue", "Queues of jobs: list, set, pause, purge, requeue what failed."),
+    "restored": (f"{_CLI}.restored:restored", "Say that the database was put back from a backup."),
     "run": (f"{_CLI}.run:run", "Runs: list, show, watch, decide about a stuck one."),
     "sandbox": (f"{_CLI}.sandbox:sandbox", "A private Apache, PHP-FPM and MariaDB to try things on."),
     "schedule": (f"{_CLI}.schedule:schedule", "Jobs that make themselves at their time."),

@@ -7,5 +7,4 @@ NOT_FOUND = 3
 UNDONE = 4  # a run, or a job that was followed, ended, but not done: backed out, refused, lost, stuck; in error
 AWAY = 5  # something it needs does not answer: the dispatcher, a server
 BUSY = 75  # another host worker holds this host's lock (EX_TEMPFAIL)
-LEFT = 130  # Ctrl-C: what was watched goes on
-STOPPED = 130  # by Ctrl-C; what was done before is done
+LEFT = 130  # Ctrl-C: what was watched goes on, and what was done before is done

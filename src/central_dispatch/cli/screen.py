@@ -53,7 +53,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
         except Stop as stop:
             _show_problems(stop.exit_code, stop.problems)
         except KeyboardInterrupt:
-            _show_problems(exit_codes.STOPPED, (Problem("Stopped by Ctrl-C"),))
+            _show_problems(exit_codes.LEFT, (Problem("Stopped by Ctrl-C"),))
         except Ended as end:
             click.get_current_context().exit(end.exit_code)
         except Unavailable as error:
@@ -146,8 +146,8 @@ def steps(title: str) -> Iterator[Steps]:
         try:
             yield counted
         except KeyboardInterrupt:
-            why = f"{counted.done} of {counted.total} are done" if counted.total else "nothing was done yet"
-            raise Stop(exit_codes.STOPPED, Problem("Stopped by Ctrl-C", why, "Call it again for the rest.")) from None
+            why = f"at least {counted.done} of {counted.total} are done" if counted.total else "nothing was done yet"
+            raise Stop(exit_codes.LEFT, Problem("Stopped by Ctrl-C", why, "Call it again for the rest.")) from None
 
 
 def rows(

@@ -22,8 +22,10 @@ _TABLE = {
     ),
     "execute": (f"{_QUEUES}:execute", "Run the jobs of the queues, or of some."),
     "host": ("central_dispatch.cli.worker_host:host", "This machine's host worker: enrol, configure, run."),
+    "install": ("central_dispatch.cli.worker_service:install", "Install a queue worker as a service."),
     "run-service": (f"{_QUEUES}:run_service", "Run one job here, in the foreground."),
     "show-configuration": (f"{_QUEUES}:show_configuration", "Every queue's settings, and how much is in it."),
+    "uninstall": ("central_dispatch.cli.worker_service:uninstall", "Remove a queue worker's service."),
 }
 
 

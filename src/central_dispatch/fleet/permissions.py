@@ -49,6 +49,7 @@ ACTS: dict[str, Role] = {
     "queue.change": _A | _W,
     "schedule.change": _A | _W,
     "assignment.change": _A | _W,
+    "store.restored": _A,
     "queue.purge": _A | _W,
     "queue.delete": _A | _W,
     "account.view": _A,

@@ -137,8 +137,8 @@ class SystemdServices:
         if unit.runtime_directory:
             directory = Path(unit.runtime_directory)
             runtime = _RUNTIME.format(
-                directory=_argument(str(directory)),
-                parent=_argument(str(directory.parent)),
+                directory=argument(str(directory)),
+                parent=argument(str(directory.parent)),
                 user=unit.user,
                 group=self._web_group,
             )
@@ -146,7 +146,7 @@ class SystemdServices:
             description=unit.description.replace("%", "%%").replace("\n", " "),
             user=unit.user,
             runtime=runtime,
-            command=" ".join(_argument(word) for word in unit.argv),
+            command=" ".join(argument(word) for word in unit.argv),
         )
 
     def _unit_name(self, name: str) -> str:
@@ -164,7 +164,7 @@ class SystemdServices:
             raise HostError(Problem(what, ended.said, f"See `journalctl -u {words[-1]}`."))
 
 
-def _argument(word: str) -> str:
+def argument(word: str) -> str:
     """Return one word of a command line in a unit: quoted, and without systemd's own substitutions."""
     if "\n" in word or "\0" in word:
         raise HostError(Problem("Refused an argument of a service", "it has a line end", ""))

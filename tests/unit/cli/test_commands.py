@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,38 @@ def test_every_command_takes_json_and_says_what_it_does(path: tuple[str, ...]) -
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_is_in_the_reference(path: tuple[str, ...]) -> None:
     assert path[-1] in (DOCS / "cli.md").read_text()
+
+
+GROUPS = {"job", "queue", "batch", "schedule", "restored"}
+OF_QUEUES = {"execute", "run-service", "show-configuration", "list", "assignment", "install", "uninstall"}
+
+
+def documented() -> dict[str, str]:
+    """The rows of the jobs' table: a command's words, and what is said of it."""
+    rows = [
+        line for line in (DOCS / "cli.md").read_text().partition("## Jobs")[2].splitlines() if line.startswith("| `")
+    ]
+    found = {}
+    for row in rows:
+        command, _, says = row.removeprefix("| `").partition("` | ")
+        words = [word for word in command.split() if word == word.lower() and word.replace("-", "").isalpha()]
+        found[" ".join(words)] = says
+    return found
+
+
+def test_the_jobs_commands_in_the_reference_are_those_there_are_with_all_their_options() -> None:
+    real = {
+        " ".join(path): command
+        for path, command in ALL.items()
+        if path[0] in GROUPS or (path[0] == "worker" and path[1] in OF_QUEUES)
+    }
+    rows = {name: says for name, says in documented().items() if name.split()[0] in GROUPS | {"worker"}}
+    rows = {name: says for name, says in rows.items() if not name.startswith("worker host")}
+    assert set(rows) == set(real)
+    for name, command in real.items():
+        options = {part.opts[-1] for part in command.params if isinstance(part, click.Option)} - {"--json"}
+        said = set(re.findall(r"--[a-z-]+", rows[name]))
+        assert said == options, name
 
 
 def test_every_exit_code_is_in_the_reference() -> None:

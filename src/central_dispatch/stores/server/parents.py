@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from central_dispatch.jobs.fence import seconds_of_epoch
 from central_dispatch.jobs.ports import Beat, Parent
 from central_dispatch.stores.server.queues import Queues
 from central_dispatch.stores.server.session import Session
@@ -62,7 +63,7 @@ def leave(session: Session, parent: str) -> bool:
 
 def raise_epoch(session: Session, now: datetime) -> list[int]:
     """Make every fence given so far worthless, strike all parents off and put running jobs back."""
-    session.run("UPDATE job_epoch SET epoch = epoch + 1")
+    session.run("UPDATE job_epoch SET epoch = greatest(epoch + 1, %s)", seconds_of_epoch(now))
     # First the parents: that waits for the claims under way, and lets none begin.
     session.run("DELETE FROM job_parent")
     session.run("DELETE FROM job_clock")

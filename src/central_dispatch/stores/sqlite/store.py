@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from central_dispatch.jobs.assignment import Assignment
+from central_dispatch.jobs.fence import seconds_of_epoch
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.lock import Holder, Lock
@@ -280,7 +281,8 @@ class SqliteStore:
     def raise_epoch(self, now: datetime) -> list[int]:
         """Make every fence given so far worthless and put all running jobs back: after a backup was restored."""
         with self._connections.writing() as connection:
-            connection.execute("UPDATE job_epoch SET epoch = epoch + 1, clock_at = ?", (to_text(now),))
+            raised = "UPDATE job_epoch SET epoch = max(epoch + 1, ?), clock_at = ?"
+            connection.execute(raised, (seconds_of_epoch(now), to_text(now)))
             freed = settling.free_all(connection, now)
             self._announce(connection, freed, "parents")
         return freed
