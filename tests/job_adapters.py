@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from central_dispatch.brokers.embedded import EmbeddedBroker
 from central_dispatch.configuration import Database  # noqa: F401 for `expression`
@@ -19,13 +19,15 @@ from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.stores.places import driver_of
 from central_dispatch.stores.server import ServerStore
 from central_dispatch.stores.server import acts as acts_on_servers
+from central_dispatch.stores.server import batches as batches_on_servers
 from central_dispatch.stores.server.schema import DROPPED
 from central_dispatch.stores.server.session import Session, moment
-from central_dispatch.stores.sqlite import SqliteStore, acts
+from central_dispatch.stores.sqlite import SqliteStore, acts, batches
 from central_dispatch.stores.sqlite.times import from_text
 from servers.job_databases import DatabaseServer, shared_server
 from servers.rabbitmq import open_rabbit, shared_node, write_place
 
+Result = TypeVar("Result")
 #: The kinds that the suites use; any other queue has the plain defaults.
 KINDS: Mapping[str, Kind] = {
     "tight": Kind(name="tight", handler="-", says="-", defaults=QueueSettings(concurrency=3)),
@@ -87,6 +89,22 @@ class SqliteSite:
         """What a person does."""
         with sqlite3.connect(self.path) as connection:
             return acts.interrupt(connection, job, by, "", datetime.now(UTC))
+
+    def batch(self, number: int) -> dict[str, Any]:
+        """A batch's columns."""
+        (row,) = self._select("SELECT * FROM job_batch WHERE id = ?", number)
+        return row
+
+    #: What the portal calls in its own transactions.
+    acts = acts
+    batches = batches
+
+    def write(self, function: Callable[[Any], Result]) -> Result:
+        """Call a function of `acts` or `batches` in a transaction, as the portal does."""
+        store = self.open()
+        assert isinstance(store, SqliteStore)
+        with store._connections.writing() as connection:
+            return function(connection)
 
     def _select(self, statement: str, *values: object) -> list[dict[str, Any]]:
         connection = sqlite3.connect(self.path)
@@ -159,6 +177,19 @@ class ServerSite:
         return store._connections.write(
             lambda session: acts_on_servers.interrupt(session, job, by, "", datetime.now(UTC))
         )
+
+    def batch(self, number: int) -> dict[str, Any]:
+        """A batch's columns."""
+        (row,) = self._select("SELECT * FROM job_batch WHERE id = %s", number)
+        return row
+
+    #: What the portal calls in its own transactions.
+    acts = acts_on_servers
+    batches = batches_on_servers
+
+    def write(self, function: Callable[[Any], Result]) -> Result:
+        """Call a function of `acts` or `batches` in a transaction, as the portal does."""
+        return self._own_store._connections.write(function)
 
     @cached_property
     def _own_store(self) -> ServerStore:

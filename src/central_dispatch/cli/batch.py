@@ -37,9 +37,10 @@ def list_batches(limit: int) -> None:
 @click.argument("number", type=int)
 def show_batch(number: int) -> None:
     """Show how far a batch is, and its first errors."""
+    batch = _find(number)  # makes Django ready, too
     from central_dispatch.worker_manager import batches
 
-    found = _to_json(batches.progress(_find(number)))
+    found = _to_json(batches.progress(batch))
     errors = found.pop("first_errors")
     screen.show(
         found | {"first_errors": errors},

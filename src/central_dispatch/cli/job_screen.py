@@ -58,6 +58,7 @@ def to_json(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "expires_at": job.expires_at,
+        "output": read_output(job.pk, job.fence).decode(errors="replace") if job.state == Job.State.RUNNING else "",
         "history": [_attempt(one) for one in queries.attempts(job.pk)],
     }
 
@@ -65,13 +66,16 @@ def to_json(job: Job) -> dict[str, Any]:
 def words(job: Job) -> Callable[[Console], None]:
     """Return what prints a job for people."""
     value = to_json(job)
-    history = value.pop("history")
+    history, output = value.pop("history"), value.pop("output")
 
     def write(console: Console) -> None:
         console.print(screen.facts({key.replace("_", " ").capitalize(): part for key, part in value.items()}))
         columns = {"started_at": "Started", "ended_at": "Ended", "outcome": "Outcome", "child_pid": "Process"}
         if history:
             console.print(screen.table(history, columns | {"host": "Host", "error": "Error"}))
+        if output:
+            console.print("\nPrinted so far:", style="bold")
+            console.print(printable(output), markup=False)
         for one in history:
             if one["output"]:
                 console.print(f"\nPrinted in execution {one['fence']}:", style="bold")
@@ -90,5 +94,5 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "host": one.host,
         "parent_pid": one.parent_pid,
         "child_pid": one.child_pid,
-        "output": read_output(one.job_id, one.fence).decode(errors="replace") if one.output_bytes else "",
+        "output": read_output(one.job_id, one.fence).decode(errors="replace"),
     }
