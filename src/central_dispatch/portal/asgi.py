@@ -21,7 +21,7 @@ from central_dispatch.portal.asgi_messages import (
     respond,
 )
 from central_dispatch.portal.host_api.long_poll import long_poll
-from central_dispatch.portal.live.changes import look, prune
+from central_dispatch.portal.live.changes import Watch, prune
 from central_dispatch.portal.live.hub import Hub
 from central_dispatch.portal.live.stream import stream
 
@@ -39,7 +39,7 @@ class Application:
 
     def __init__(self) -> None:
         """Django must be ready."""
-        self._hub = Hub(look)
+        self._hub = Hub(Watch())
         django: Any = get_wsgi_application()
         self._django = WSGIMiddleware(django, workers=THREADS)
         self._claims = ThreadPoolExecutor(max_workers=4, thread_name_prefix="claim")

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from central_dispatch.fleet.models import Change
 from central_dispatch.portal.accounts.models import LoginSession
-from central_dispatch.portal.live.changes import KEPT, look, missed, prune
+from central_dispatch.portal.live.changes import KEPT, Watch, look, missed, prune
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -19,6 +19,17 @@ def test_a_look_returns_what_came_after_in_order() -> None:
     first, second, third = add("a", "b", "a")
     assert look(None) == [(third, "a")]
     assert look(first) == [(second, "b"), (third, "a")]
+
+
+def test_a_change_that_is_committed_after_a_later_one_is_told_once() -> None:
+    watch = Watch()
+    (first,) = add("a")
+    Change.objects.create(pk=first + 2, topic="c", at=timezone.now())
+    assert watch(first) == [(first + 2, "c")]
+    assert watch(first + 2) == []
+    Change.objects.create(pk=first + 1, topic="b", at=timezone.now())
+    assert watch(first + 2) == [(first + 1, "b")]
+    assert watch(first + 2) == []
 
 
 def test_who_was_away_is_told_each_topic_once_and_all_of_them_if_nobody_knows() -> None:

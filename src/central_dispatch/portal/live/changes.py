@@ -1,5 +1,6 @@
 """Reads and prunes the change rows."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,9 @@ from central_dispatch.portal.live.hub import Hint
 KEPT = timedelta(hours=1)
 _AT_ONCE = 1000
 _CHUNK = 500
+#: No transaction of ours is open for longer, in seconds.
+_LATE_S = 20.0
+_MOST_MISSING = 500
 
 
 def look(after: int | None) -> list[Hint]:
@@ -25,6 +29,39 @@ def look(after: int | None) -> list[Hint]:
         latest = rows.order_by("-id").first()
         return [latest] if latest else []
     return list(rows.filter(id__gt=after).order_by("id")[:_AT_ONCE])
+
+
+class Watch:
+    """Looks again and again, and sees what was committed late, too.
+
+    On a server a change may be committed after one with a higher number. A number that is missing is looked for until
+    it is older than any transaction; those of changes that were undone or removed never come.
+    """
+
+    def __init__(self) -> None:
+        self._missing: dict[int, float] = {}  # since when
+
+    def __call__(self, after: int | None) -> list[Hint]:
+        """Return the changes after a number and those that came late, at most 1,000; for None the latest one alone."""
+        fresh = look(after)
+        if after is None:
+            return fresh
+        late = self._late()
+        now = time.monotonic()
+        last = after
+        for number, _ in fresh:
+            self._missing.update(dict.fromkeys(range(max(last + 1, number - _MOST_MISSING), number), now))
+            last = number
+        return sorted([*late, *fresh])
+
+    def _late(self) -> list[Hint]:
+        oldest = time.monotonic() - _LATE_S
+        self._missing = {number: since for number, since in self._missing.items() if since > oldest}
+        wanted = list(self._missing)[-_MOST_MISSING:]
+        found = list(Change.objects.filter(pk__in=wanted).values_list("id", "topic")) if wanted else []
+        for number, _ in found:
+            del self._missing[number]
+        return found
 
 
 def missed(after: int, topics: frozenset[str]) -> list[Hint]:
