@@ -15,6 +15,7 @@ from central_dispatch.jobs.job import NewJob
 from central_dispatch.worker_manager import enqueueing, job_search
 from central_dispatch.worker_manager.job_search import ORDERS, Found, Wanted, find, matching, place_of
 from central_dispatch.worker_manager.models import Job
+from dispatchers.fixtures import on_sqlite
 
 pytestmark = pytest.mark.usefixtures("database")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -138,6 +139,7 @@ def test_a_list_takes_two_questions_at_most(rows: list[Job]) -> None:
             assert len(queries) <= 2, wanted
 
 
+@on_sqlite
 def test_no_list_walks_through_all_jobs(rows: list[Job]) -> None:
     """Each question starts from an index: the plan has no scan of the table itself."""
     assert rows
