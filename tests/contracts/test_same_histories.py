@@ -66,20 +66,20 @@ class Side:
         state = (row["state"], row["waiting_for"] if row["state"] == "waiting" else "")
         return (*state, row["attempts"], row["deferrals"], row["error"], row["ended_by"], executions)
 
-    def is_quiet(self, paused: set[str]) -> bool:
-        """Whether nothing moves any more."""
+    def is_quiet(self, paused: set[str], *, is_over: bool) -> bool:
+        """Whether nothing moves any more; when it is over, whether all has ended."""
         jobs = [job for job in self.jobs if job is not None]
         if not jobs:
             return True
         marks = ", ".join("?" * len(jobs))
         rows = self.rig.rows(f"SELECT state, queue, waiting_for FROM job WHERE id IN ({marks})", *jobs)  # noqa: S608 marks only
-        return all(_stands(row, paused) for row in rows)
+        return all(row["state"] in ENDED or (not is_over and _stands(row, paused)) for row in rows)
 
 
 def _stands(row: dict[str, Any], paused: set[str]) -> bool:
     if row["state"] == "running":
         return str(row["queue"]) == "patient"
-    return row["state"] in ENDED or row["waiting_for"] == "deferred" or row["queue"] in paused
+    return row["waiting_for"] == "deferred" or row["queue"] in paused
 
 
 class Histories(RuleBasedStateMachine):
@@ -91,6 +91,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.paused: set[str] = set()
         self.patient = 0
+        self.is_over = False
         for side in self.sides:
             side.jobs.clear()
 
@@ -102,6 +103,8 @@ class Histories(RuleBasedStateMachine):
         for number in range(len(self.sides[0].jobs)):
             self._to_a_job(number, lambda side, job: side.act("interrupt", job, "end", "", datetime.now(UTC)))
         self._ring()
+        self.is_over = True
+        self.paused.clear()
         self._settle()
 
     @rule(
@@ -140,7 +143,9 @@ class Histories(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(QUEUES))
     def requeue_failed(self, queue: str) -> None:
         for side in self.sides:
-            side.act("requeue", side.act("dead_in", queue), datetime.now(UTC))
+            # Those of earlier sequences stay dead: nobody waits for them here.
+            dead = [job for job in side.act("dead_in", queue) if job in side.jobs]
+            side.act("requeue", dead, datetime.now(UTC))
         self._ring()
         self._compare()
 
@@ -169,7 +174,7 @@ class Histories(RuleBasedStateMachine):
     def _settle(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
         for side in self.sides:
-            while not side.is_quiet(self.paused):
+            while not side.is_quiet(self.paused, is_over=self.is_over):
                 assert time.monotonic() < deadline, (side.rig.broker_name, side.histories())
                 time.sleep(0.002)
 
