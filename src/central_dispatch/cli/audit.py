@@ -2,7 +2,8 @@
 
 import click
 
-from central_dispatch.cli import screen
+from central_dispatch.cli import exit_codes, screen
+from central_dispatch.provisioning.problem import Problem
 
 
 @click.group()
@@ -38,3 +39,22 @@ def list_entries(limit: int, subject: str) -> None:
     ]
     columns = {"at": "When", "who": "Who", "via": "Via", "what": "What", "title": "On", "subject": "Id"}
     screen.rows(values, columns, "Nothing was recorded yet.")
+
+
+@audit.command("verify")
+@screen.command
+@click.option(
+    "--head", default="", metavar="SEAL", help="A head that was kept elsewhere; it must still be in the trail."
+)
+def verify(head: str) -> None:
+    """Check that no entry was changed, removed or put in since it was written. Ends with 1 where one was."""
+    from central_dispatch.cli import dispatcher  # noqa: F401 makes Django ready
+    from central_dispatch.portal.audit import verifying
+
+    found = verifying.verify(head)
+    if isinstance(found, verifying.Broken):
+        where = f"entry {found.entry}" if found.entry else "the end of the trail"
+        mend = "Compare with a backup of the database, and find out who could write to it."
+        raise screen.Stop(exit_codes.FAILED, Problem(f"The audit trail is broken at {where}", found.why, mend))
+    sentence = f"All {found.entries} entries are as they were written. Head, to be kept elsewhere: {found.head}"
+    screen.say({"entries": found.entries, "head": found.head}, sentence)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -137,3 +138,16 @@ def test_a_second_factor_is_reset_and_sessions_are_ended_from_the_command_line()
 
 def test_the_command_line_names_every_role() -> None:
     assert {role.word for role in Role} == set(ROLES)
+
+
+def test_the_audit_trail_is_verified_and_what_was_changed_is_named() -> None:
+    answered("user", "add", "ada")
+    answered("user", "add", "bob")
+    whole = answered("audit", "verify")
+    assert whole["entries"] == 2
+    assert answered("audit", "verify", "--head", whole["head"]) == whole
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_auditentry SET who = 'eve' WHERE title = 'bob'")
+    broken = call("audit", "verify")
+    assert broken.exit_code == exit_codes.FAILED
+    assert f"entry {AuditEntry.objects.get(title='bob').pk}" in broken.stderr

@@ -33,6 +33,8 @@ class AuditEntry(models.Model):
     title = models.CharField(max_length=300, blank=True)  # the subject's name at that time
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    #: The chain's link to the entry before it (`audit.chain`).
+    seal = models.CharField(max_length=64, default="", db_default="", editable=False)
 
     objects = Entries.as_manager()
 
@@ -51,3 +53,12 @@ class AuditEntry(models.Model):
     def delete(self, *_args: object, **_kwargs: object) -> tuple[int, dict[str, int]]:
         """Refuse."""
         raise AppendOnly("an audit entry cannot be removed")
+
+
+class AuditHead(models.Model):
+    """The trail's last seal, in one row: who writes an entry holds it, so that the chain has one order."""
+
+    seal = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return self.seal

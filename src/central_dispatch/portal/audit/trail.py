@@ -1,9 +1,11 @@
 """Writes the audit trail."""
 
+import json
 from typing import Any
 
 from axes.signals import user_locked_out
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -11,7 +13,8 @@ from central_dispatch.fleet.actor import NO_ROLE, Actor
 from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.audit import acted
 from central_dispatch.portal.accounts.models import User
-from central_dispatch.portal.audit.models import AuditEntry
+from central_dispatch.portal.audit.chain import BEGINNING, link
+from central_dispatch.portal.audit.models import AuditEntry, AuditHead
 
 
 def write(
@@ -24,18 +27,24 @@ def write(
     **_signal: object,
 ) -> None:
     """Append one entry, in the caller's transaction if there is one."""
-    AuditEntry.objects.create(
-        at=timezone.now(),
-        who=actor.name[:150],
-        via=actor.via,
-        address=actor.address[:64],
-        what=what[:60],
-        subject=subject[:60],
-        title=title[:300],
-        before=before,
-        after=after,
-    )
-    announce("audit")
+    values = {
+        "who": actor.name[:150],
+        "via": actor.via,
+        "address": actor.address[:64],
+        "what": what[:60],
+        "subject": subject[:60],
+        "title": title[:300],
+        # As they will be read again, so that the seal fits then.
+        "before": json.loads(json.dumps(before)),
+        "after": json.loads(json.dumps(after)),
+    }
+    now = timezone.now()
+    with transaction.atomic():
+        head, _ = AuditHead.objects.select_for_update().get_or_create(pk=1, defaults={"seal": BEGINNING})
+        head.seal = link(head.seal, now, values)
+        AuditEntry.objects.create(at=now, seal=head.seal, **values)
+        head.save(update_fields=["seal"])
+        announce("audit")
 
 
 def listen() -> None:
