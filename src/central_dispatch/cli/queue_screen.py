@@ -90,7 +90,7 @@ def show_list() -> None:
     values = [to_json(one) for one in queries.queues()]
     columns = {"queue": "Queue", "waiting": "Waiting", "running": "Running", "in_error": "In error"}
     more = {"paused": "Paused", "next_run_at": "Next run", "says": "What it does"}
-    screen.rows(values, columns | more, "There is no queue.", ("says",))
+    screen.rows(values, columns | more, "There is no queue.", ("says",), ("says",))
 
 
 def show_configuration() -> None:

@@ -24,7 +24,7 @@ def list_schedules() -> None:
     from central_dispatch.worker_manager.timetable import timetable
 
     assert dispatcher  # noqa: S101 its import makes Django ready, or ends the command
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "name": one.name,
             "queue": one.queue,
@@ -39,9 +39,20 @@ def list_schedules() -> None:
         }
         for one in timetable()
     ]
-    columns = {"name": "Name", "queue": "Queue", "when": "When", "zone": "Zone", "on": "On"}
-    more = {"next_run_at": "Next run", "last_run_at": "Last run", "last_job": "Job", "last_state": "Its state"}
-    screen.rows(values, columns | more, "There is no schedule.")
+    shown = [
+        one
+        | {
+            "when": f"{one['when']} {one['zone']}".strip(),
+            "last": f"{one['last_job'] or ''} {one['last_state'].replace('_', ' ')}".strip(),
+        }
+        for one in values
+    ]
+    columns = {"name": "Name", "queue": "Queue", "when": "When", "on": "On", "next_run_at": "Next run"}
+    columns |= {"last_run_at": "Last run", "last": "Last job"}
+    if screen.wants_json():
+        screen.show(values, lambda _console: None)
+    else:
+        screen.rows(shown, columns, "There is no schedule.", ("name",), ("queue", "last_run_at"))
 
 
 @schedule.command("set")

@@ -21,6 +21,7 @@ from central_dispatch.provisioning.problem import HostError, Problem, Unavailabl
 P = ParamSpec("P")
 T = TypeVar("T")
 _KEY = "central_dispatch.json"
+_ROOMY = 110
 #: Columns of numbers, which stand to the right.
 _NUMBERS = frozenset({"waiting", "running", "in_error", "attempts", "percent", "slots", "busy", "last_job", "workers"})
 
@@ -151,12 +152,18 @@ def steps(title: str) -> Iterator[Steps]:
 
 
 def rows(
-    values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str, wide: Collection[str] = ()
-) -> None:
-    """Show a list: as JSON, or as a table whose `columns` give each key its heading. `wide`: see `table`."""
+    values: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str,
+    wide: Collection[str] = (), spare: Collection[str] = (),
+) -> None:  # fmt: skip
+    """Show a list: as JSON, or as a table whose `columns` give each key its heading.
+
+    `wide`: see `table`; `spare`: the keys that a screen of less than 110 columns does without.
+    """
 
     def words(console: Console) -> None:
-        console.print(table(values, columns, wide) if values else escape(empty))
+        left_out = spare if console.width < _ROOMY else ()
+        shown = {key: heading for key, heading in columns.items() if key not in left_out}
+        console.print(table(values, shown, wide) if values else escape(empty))
 
     show(list(values), words)
 

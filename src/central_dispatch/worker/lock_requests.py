@@ -12,6 +12,7 @@ from central_dispatch.jobs.job import Claim
 from central_dispatch.jobs.lock import Lock, why
 from central_dispatch.jobs.outcome import Deferred
 from central_dispatch.jobs.ports import Settled, Store, StoreDown
+from central_dispatch.worker.log_fields import about
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class LockRequests:
         except StoreDown:
             raise
         except Exception:  # noqa: BLE001 the others wait for their answers, and this handler does, too
-            _log.exception("job %d cannot take its locks", claim.job)
+            _log.exception("job %d cannot take its locks", claim.job, extra=about(claim))
             return Locked(claim, wish.number, Deferred("locks cannot be taken; the queue worker's log says why"))
         if holders:
             return Locked(claim, wish.number, Deferred(why(holders), waits_on=holders[0].resource))
