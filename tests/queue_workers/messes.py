@@ -86,7 +86,9 @@ LEFT: dict[str, Callable[[], object]] = {
 }
 
 
-def leave(payload: Payload, _attempt: Attempt) -> Outcome:
+def leave(payload: Payload, attempt: Attempt) -> Outcome:
+    if payload["what"] == "probe":
+        return probe(payload, attempt)  # of the same queue, so that it runs in its turn
     LEFT[payload["what"]]()
     return Done()
 

@@ -15,9 +15,9 @@ LIMIT = {"limit_bytes": 300 << 20}
 
 
 def test_nothing_that_a_handler_leaves_in_its_process_is_met_by_the_next_job(rig: Rig) -> None:
-    first = rig.enqueue("probe")[0]
-    left = {what: (rig.enqueue("leave", what=what)[0], rig.enqueue("probe")[0]) for what in messes.LEFT}
-    rig.run_empty("leave", "probe", slots=1, recycling={"jobs": 10_000})
+    first = rig.enqueue("leave", what="probe")[0]
+    left = {what: (rig.enqueue("leave", what=what)[0], rig.enqueue("leave", what="probe")[0]) for what in messes.LEFT}
+    rig.run_empty("leave", slots=1, recycling={"jobs": 10_000})
     clean = rig.job(first)
     assert "printed" in rig.store.output(first, clean["fence"]).decode()
     for what, (mess, after) in left.items():
