@@ -14,6 +14,7 @@ from django.test import Client
 from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.home import dispatcher_directory, home_directory
 from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.pages.fragments import FRAGMENTS
 from central_dispatch.portal.tls import make_certificate
 from central_dispatch.worker_manager import counts
 from central_dispatch.worker_manager.rates import forget_rates
@@ -47,6 +48,7 @@ def database(migrated: Any) -> Iterator[Path]:
     connections.close_all()
     counts.forget()
     forget_rates()
+    FRAGMENTS.forget()
     if ENGINE != "sqlite":
         _restore(migrated)
         # A test of the file may have removed it.

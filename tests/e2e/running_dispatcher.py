@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROGRAM = """
+import os
+if os.environ.get("TEST_KINDS"):  # the kinds of the tests' own queue workers beside the product's
+    from central_dispatch.jobs import kinds
+    from queue_workers.handlers import KINDS
+    kinds.KINDS.update(KINDS)
 from central_dispatch.portal.serve import first_start, serve
 print(first_start().password, flush=True)
 serve(port=0, ready=lambda url: print(url, flush=True))
@@ -45,21 +50,30 @@ class Dispatcher:
         self.run(program, name, roles, password)
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, *, test_kinds: bool = False) -> dict[str, str]:
     """Return the environment of a dispatcher's processes."""
+    more = {"TEST_KINDS": "1", "PYTHONPATH": str(Path(__file__).parents[1])} if test_kinds else {}
     return {
         **os.environ,
+        **more,
         "CENTRAL_DISPATCH_HOME": str(home),
         "DJANGO_SETTINGS_MODULE": "central_dispatch.portal.settings",
     }
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Dispatcher]:
-    """Start a dispatcher on a free loopback port; stop it at the end."""
+def running(home: Path, *, test_kinds: bool = False) -> Iterator[Dispatcher]:
+    """Start a dispatcher on a free loopback port; stop it at the end.
+
+    `test_kinds`: it knows the kinds of the tests' queue workers, too.
+    """
     with (home / "dispatcher.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM], env=environment(home), stdout=subprocess.PIPE, stderr=log, text=True
+            [sys.executable, "-c", _PROGRAM],
+            env=environment(home, test_kinds=test_kinds),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
         try:
             assert process.stdout is not None

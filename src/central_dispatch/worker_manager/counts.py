@@ -1,4 +1,4 @@
-"""How much is in each queue: counted once a second at most, however many pages ask."""
+"""How much is in each queue: counted twice a second at most, however many pages ask."""
 
 import threading
 import time
@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from central_dispatch.worker_manager.models import Job
 
-#: A figure on a page is at most this old, in seconds.
-FRESH_S = 1.0
+#: A figure is handed out for so long, in seconds.
+FRESH_S = 0.5
 Counted = TypeVar("Counted")
 
 
 class Remembered(Generic[Counted]):
-    """What one function returned, for a second. Of several threads that ask at once, one calls it."""
+    """What one function returned, for a moment. Of several threads that ask at once, one calls it."""
 
     def __init__(self, look: Callable[[], Counted], fresh_s: float = FRESH_S) -> None:
         self._look = look

@@ -13,7 +13,7 @@ from central_dispatch.fleet import queries
 from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.charts import bars
-from central_dispatch.portal.pages.rendering import show
+from central_dispatch.portal.pages.fragments import show_shared
 from central_dispatch.portal.pages.states import INSTANCE_ORDER
 from central_dispatch.worker_manager import counts
 from central_dispatch.worker_manager.models import Job
@@ -32,24 +32,23 @@ QUEUES_SHOWN = 8
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the fleet at a glance, failures first."""
+    return show_shared(request, "overview.html", "parts/overview.html", lambda: _overview(request), by_person=True)
+
+
+def _overview(request: HttpRequest) -> dict[str, Any]:
     workers = list(with_counts(queries.workers()))
     now = timezone.now()
     failing = queries.instances().filter(state__in=[Instance.State.STUCK, Instance.State.IN_ERROR])
-    return show(
-        request,
-        "overview.html",
-        "parts/overview.html",
-        {
-            "workers": workers,
-            "online": sum(worker.is_online(now) for worker in workers),
-            "alerted": [worker for worker in workers if worker.alert],
-            "instance_counts": counts_by_state(),
-            "failing": failing.order_by("-state", "-changed_at")[:FAILURES_SHOWN],
-            **_worker_manager(now),
-            "open_runs": queries.runs(open_only=True)[:RUNS_SHOWN],
-            "usable": queries.usable_workers(actor_of(request)).exists(),
-        },
-    )
+    return {
+        "workers": workers,
+        "online": sum(worker.is_online(now) for worker in workers),
+        "alerted": [worker for worker in workers if worker.alert],
+        "instance_counts": counts_by_state(),
+        "failing": failing.order_by("-state", "-changed_at")[:FAILURES_SHOWN],
+        **_worker_manager(now),
+        "open_runs": queries.runs(open_only=True)[:RUNS_SHOWN],
+        "usable": queries.usable_workers(actor_of(request)).exists(),
+    }
 
 
 def _worker_manager(now: datetime) -> dict[str, Any]:

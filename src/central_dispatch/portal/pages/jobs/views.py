@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 from central_dispatch.fleet.permissions import may
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.portal.access import actor_of, requires
+from central_dispatch.portal.pages.fragments import show_shared
 from central_dispatch.portal.pages.jobs.asked import SPANS, Asked, asked
 from central_dispatch.portal.pages.jobs.output import end_of, readable
 from central_dispatch.portal.pages.jobs.words import (
@@ -59,9 +61,16 @@ def listing(request: HttpRequest) -> HttpResponse:
     """List jobs: those of a state, of a queue, about a record …; a page of them, however many there are."""
     now = timezone.now()
     ask = asked(request.GET, now)
+    response = show_shared(request, "jobs/list.html", "jobs/_list.html", lambda: _listed(request, ask, now))
+    # The address without what is empty, for those who copy it.
+    response.headers["HX-Replace-Url"] = request.path + ask.here
+    return response
+
+
+def _listed(request: HttpRequest, ask: Asked, now: datetime) -> dict[str, Any]:
     wanted = replace(ask.wanted, numbers=ask.held) if ask.held else ask.wanted
     found = find(wanted, after=ask.after, before=ask.before)
-    values = {
+    return {
         "ask": ask,
         "rows": [Row(job, state_of(job), about(job), expires_soon(job, now)) for job in found.jobs],
         "tabs": _tabs(ask),
@@ -73,10 +82,6 @@ def listing(request: HttpRequest) -> HttpResponse:
         "ahead": ask.wanted.ordered in {"due", "expires"},
         "acts": _acts_for(request, ask.wanted.state),
     }
-    response = show(request, "jobs/list.html", "jobs/_list.html", values)
-    # The address without what is empty, for those who copy it.
-    response.headers["HX-Replace-Url"] = request.path + ask.here
-    return response
 
 
 def _tabs(ask: Asked) -> list[dict[str, Any]]:

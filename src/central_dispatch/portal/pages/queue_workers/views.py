@@ -1,6 +1,7 @@
 """The queue workers: who runs, how busy each is, and with what."""
 
 from collections import Counter
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.views.decorators.http import require_safe
 from central_dispatch.fleet import queries
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.portal.access import requires
+from central_dispatch.portal.pages.fragments import show_shared
 from central_dispatch.portal.pages.overview import with_counts
 from central_dispatch.portal.pages.rendering import show
 from central_dispatch.worker_manager.models import Assignment
@@ -19,10 +21,14 @@ from central_dispatch.worker_manager.queue_workers import QueueWorker, queue_wor
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the queue workers and the host workers."""
+    return show_shared(request, "queue_workers/list.html", "queue_workers/_list.html", _listed)
+
+
+def _listed() -> dict[str, Any]:
     now = timezone.now()
     found = queue_workers()
     served = {queue for one in found for queue in one.parent.queues}
-    values = {
+    return {
         "queue_workers": [{"one": one, "state": one.state(now)} for one in found],
         "slots": sum(one.parent.slots for one in found),
         "busy": sum(one.busy for one in found),
@@ -30,7 +36,6 @@ def listing(request: HttpRequest) -> HttpResponse:
         "assignments": _assignments(found),
         "workers": with_counts(queries.workers()),
     }
-    return show(request, "queue_workers/list.html", "queue_workers/_list.html", values)
 
 
 def _assignments(found: list[QueueWorker]) -> list[dict[str, object]]:

@@ -89,11 +89,22 @@ class SettingsForm(forms.Form):
         return [self[name] for name in self.fields if name.startswith("seen-")]
 
     def take_as_seen(self, now: QueueSettings) -> None:
-        """Let what was shown be what is now: saving again is then a decision about it. What was typed stays."""
+        """Let what was shown be what is now: saving again is then a decision about it.
+
+        What was typed stays; what was left alone follows what others made of it.
+        """
+        wished, _ = self.changes()
         data = QueryDict(mutable=True)
         data.update(self.data)
         for field in fields(QueueSettings):
-            data[f"seen-{field.name}"] = written(getattr(now, field.name))
+            value = getattr(now, field.name)
+            data[f"seen-{field.name}"] = written(value)
+            if field.name in wished:
+                continue
+            if value is False:
+                data.pop(field.name, None)
+            else:
+                data[field.name] = "on" if value is True else written(value)
         self.data = data
 
     def changes(self) -> tuple[dict[str, Any], dict[str, Any]]:

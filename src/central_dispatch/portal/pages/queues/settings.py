@@ -57,7 +57,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
             messages.success(request, f"The settings of {name} were saved. {told}" if wished else told)
             return HttpResponseRedirect(reverse("queue-settings"))
         raise_if_hidden(answer)
+        form.take_as_seen(job_record.settings(name))
         place_problems(form, answer.problems)
-        form.take_as_seen(now)
     values = {"form": form, "kind": kind, "summary": summary_of(form)}
     return render(request, "queues/settings_edit.html", values, status=422 if form.errors else 200)

@@ -18,6 +18,7 @@ from central_dispatch.fleet.refusal import Refused
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.charts import bars
+from central_dispatch.portal.pages.fragments import show_shared
 from central_dispatch.portal.pages.rendering import say, show
 from central_dispatch.worker_manager import counts, services
 from central_dispatch.worker_manager.bells import broker
@@ -34,15 +35,18 @@ _FAILED_SHOWN = 10
 @require_safe
 def listing(request: HttpRequest) -> HttpResponse:
     """List the queues, failures first; none is hidden."""
+    return show_shared(request, "queues/list.html", "queues/_list.html", lambda: _listed(request))
+
+
+def _listed(request: HttpRequest) -> dict[str, Any]:
     now = timezone.now()
     found = lines()
-    values = {
+    return {
         "lines": [{"line": one, "age": one.age(now)} for one in found],
         "broker_problem": broker().problem(),
         "failed": sum(one.counts.in_error for one in found),
         "may": _permitted(request),
     }
-    return show(request, "queues/list.html", "queues/_list.html", values)
 
 
 @requires("jobs.view")
