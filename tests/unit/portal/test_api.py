@@ -167,7 +167,7 @@ def test_the_document_describes_every_endpoint(token: Callable[[Role], NewToken]
     document = Api(token(Role.VIEWER).text).get("openapi.json")
     assert document["openapi"].startswith("3.1")
     operations = [op for item in document["paths"].values() for op in item.values()]
-    assert len(operations) == 22
+    assert len(operations) == 35
     for operation in operations:
         assert operation["security"], operation
         assert {"401", "403"} <= set(operation["responses"])

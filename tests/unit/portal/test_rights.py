@@ -132,7 +132,7 @@ def things(administrator: Actor, person: Callable[..., User]) -> dict[str, Thing
         assert isinstance(run, Run)
         ids = {"worker_id": worker.pk, "instance_id": instance.pk, "run_id": run.pk, "user_id": str(somebody.pk)}
         ids["token_id"] = str(token.token.pk)
-        ids |= {"name": "housekeeping", "number": "1", "fence": "1"}
+        ids |= {"name": "housekeeping", "number": "1", "fence": "1", "job_id": "1"}
         made[whose] = Things(ids, instance)
     return made
 

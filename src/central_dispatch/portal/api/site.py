@@ -9,7 +9,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from central_dispatch import __version__
 from central_dispatch.portal.access import requires
-from central_dispatch.portal.api import instances, runs, workers
+from central_dispatch.portal.api import instances, jobs, queues, runs, workers
 from central_dispatch.portal.api.access import Closed, Needs
 from central_dispatch.portal.api.answers import RefusedError
 from central_dispatch.portal.problem_json import problem_response, refusal_response
@@ -30,6 +30,8 @@ api = NinjaAPI(
 api.add_router("/workers", workers.router)
 api.add_router("/instances", instances.router)
 api.add_router("/runs", runs.router)
+api.add_router("/jobs", jobs.router)
+api.add_router("/queues", queues.router)
 
 
 @api.get("/openapi.json", auth=Needs("fleet.view"), include_in_schema=False, url_name="openapi")

@@ -71,6 +71,7 @@ def test_an_address_with_nonsense_shows_a_list_and_no_error(client: Client) -> N
         "state=lost", "order=shortest", "after=x~y", "after=2026-11-24T10:00:00~1&order=oldest", "before=~", "batch=-1",
         "batch=99999999999999999999999", "from=yesterday&to=0000-00-00", "span=9y", "held=a,b,,1", "q=%00", "q=%",
         "record=%27", "instance=nothing", "after=5~5&batch=7", "q=99999999999999999999", "from=9999-12-31T23:59",
+        "from=0001-01-01T00:00%2B14:00", "after=0001-01-01T00:00%2B14:00~1", "to=9999-12-31T23:59-14:00",
     ):  # fmt: skip
         assert client.get(f"/worker-manager/jobs/?{query}", secure=True).status_code == 200, query
     assert client.get("/worker-manager/jobs/99999999999999999999999/", secure=True).status_code == 404
