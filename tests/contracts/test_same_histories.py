@@ -29,6 +29,8 @@ SEQUENCES = int(os.environ.get("CENTRAL_DISPATCH_HISTORIES", "8"))
 COMBINATIONS = (("sqlite", "embedded"), ("sqlite", "rabbitmq"), ("postgresql", "rabbitmq"))
 #: A bound on waiting for what must come, in seconds; nothing is said about speed here.
 PATIENCE_S = 60.0
+#: Settings hold within a second; these workers read them anew after 0.05 s, and by then have done so.
+STALE_S = 0.1
 QUEUES = ("no-op", "patient", "misbehave")
 ENDED = {"finished", "in_error", "interrupted"}
 #: What a job does: its queue and payload. Those that are patient run until they are interrupted.
@@ -100,6 +102,7 @@ class Histories(RuleBasedStateMachine):
         for queue in QUEUES:
             for side in self.sides:
                 side.rig.store.change_settings(queue, {"paused": False, "max_attempts": 2})
+        time.sleep(STALE_S)
         for number in range(len(self.sides[0].jobs)):
             self._to_a_job(number, lambda side, job: side.act("interrupt", job, "end", "", datetime.now(UTC)))
         self._ring()
@@ -158,7 +161,7 @@ class Histories(RuleBasedStateMachine):
     def _change(self, queue: str, changes: dict[str, Any]) -> None:
         for side in self.sides:
             side.rig.store.change_settings(queue, changes)
-        time.sleep(0.06)  # what the workers have read of the settings is out of date by then
+        time.sleep(STALE_S)
         self._ring()
         self._compare()
 
