@@ -25,6 +25,8 @@ from central_dispatch.worker.messages import Order, Start, read_order, say
 _KILL_STEP_S = 0.005
 _KILL_STEPS = 400
 _WATCH_S = 1.0
+#: Children that are made in one turn.
+_FORKS = 8
 
 
 def main(argv: list[str]) -> int:
@@ -67,7 +69,7 @@ class ForkServer:
         self._dying: dict[int, int] = {}  # pid → looks so far
         self._ended: list[dict[str, Any]] = []  # told once nothing of them is left
         self._outbox: deque[dict[str, Any]] = deque()
-        self._orphan_looks = 0
+        self._orphan_looks = self._clean_looks = 0
         self._stopped_since: float | None = None
         self._watched_at = 0.0
         self._selector = selectors.DefaultSelector()
@@ -87,8 +89,9 @@ class ForkServer:
 
     def _turn(self) -> bool:
         self._send()
-        busy = bool(self._dying or self._ended or self._outbox or self._starting)
-        for key, _ in self._selector.select(_KILL_STEP_S if busy else _WATCH_S):
+        busy = bool(self._dying or self._ended or self._outbox)
+        wait_s = 0.0 if self._starting else _KILL_STEP_S if busy else _WATCH_S
+        for key, _ in self._selector.select(wait_s):
             if key.fd == self._wake_read:
                 with suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
@@ -124,11 +127,9 @@ class ForkServer:
                 self._dying.setdefault(pid, 0)
 
     def _start_children(self) -> None:
-        """Fork what was asked for: all at once, but while trees are being ended one by one, as these come first."""
-        while self._starting:
+        """Fork some of what was asked for: between two turns, as ending and telling what ended come first."""
+        for _ in range(min(len(self._starting), 1 if self._dying else _FORKS)):
             self._fork(*self._starting.popleft())
-            if self._dying:
-                return
 
     def _fork(self, slot: int, descriptors: list[int]) -> None:
         channel, output = descriptors
@@ -174,7 +175,7 @@ class ForkServer:
             if pid in self._children:
                 self._children.discard(pid)
                 self._dying.pop(pid, None)
-                self._orphan_looks = 0
+                self._orphan_looks = self._clean_looks = 0
                 self._ended.append({"ended": pid, "status": status, "stopped": self._stands_stopped()})
 
     def _terminate(self) -> None:
@@ -190,19 +191,27 @@ class ForkServer:
 
     def _kill(self) -> None:
         """One step of ending what is to be ended: trees below dying children, and orphans that came to us."""
-        if not self._dying and not self._ended:
-            return
-        by_parent = process_tree.snapshot()
-        for pid in list(self._dying):
-            self._dying[pid] += 1
-            process_tree.send(pid, signal.SIGSTOP)  # it stays, so that its descendants stay below it
-            left = process_tree.kill_all(process_tree.below(pid, by_parent))
-            if (not left and self._dying[pid] > 1) or self._dying[pid] > _KILL_STEPS:
-                process_tree.send(pid, signal.SIGKILL)
-        orphans = [seen for seen in by_parent.get(os.getpid(), ()) if seen.pid not in self._children]
-        left = sum(process_tree.kill_all([seen, *process_tree.below(seen.pid, by_parent)]) for seen in orphans)
+        if self._dying:
+            by_parent = process_tree.snapshot()
+            for pid in list(self._dying):
+                self._dying[pid] += 1
+                process_tree.send(pid, signal.SIGSTOP)  # it stays, so that its descendants stay below it
+                left = process_tree.kill_all(process_tree.below(pid, by_parent))
+                if (not left and self._dying[pid] > 1) or self._dying[pid] > _KILL_STEPS:
+                    process_tree.send(pid, signal.SIGKILL)
+        if self._dying or self._ended:
+            self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        """End what came to us from children that ended, and tell of these once nothing was seen twice in a row.
+
+        Twice, as the kernel's list may leave out a process while another one ends.
+        """
+        orphans = [seen for seen in process_tree.children_now(os.getpid()) if seen.pid not in self._children]
+        left = sum(process_tree.kill_all([seen, *process_tree.below_now(seen.pid)]) for seen in orphans)
         self._orphan_looks += 1
-        if not left or self._orphan_looks > _KILL_STEPS:
+        self._clean_looks = 0 if left else self._clean_looks + 1
+        if self._clean_looks > 1 or self._orphan_looks > _KILL_STEPS:
             self._outbox += self._ended
             self._ended.clear()
 

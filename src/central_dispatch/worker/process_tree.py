@@ -110,6 +110,11 @@ def below_now(root: int) -> list[Seen]:
     return found
 
 
+def children_now(pid: int) -> list[Seen]:
+    """Return a process's own children, likewise."""
+    return [seen for child in _children_of(pid) if (seen := look_at(child))]
+
+
 def _children_of(pid: int) -> list[int]:
     found: list[int] = []
     try:

@@ -21,7 +21,7 @@ def test_an_interrupt_ends_a_tree_that_ignores_sigterm_and_spares_its_neighbour(
     [neighbour] = rig.enqueue("sleep", seconds=3)
     rig.until_running([job, neighbour])
     eventually(ready.exists, "the tree stands")
-    assert len(_below(worker.process.pid)) >= 8
+    eventually(lambda: len(_below(worker.process.pid)) >= 8, "its shells have started theirs")
     rig.interrupt(job)
     found = rig.until_state(job, "interrupted")
     assert found["ended_by"] == "anna"
