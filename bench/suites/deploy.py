@@ -30,23 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from central_dispatch.platforms import sandbox as sandboxes
 from central_dispatch.platforms.facts import find_php, find_php_fpm
 from central_dispatch.platforms.sandbox import Sandbox
+from peers import ROOT
+from peers import peers as installed_peers
 from servers.host_rig import WORDPRESS, HostRig, add_source
 
-ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "bench" / "peers"
-ANSIBLE = ROOT / ".bench" / "ansible"
 RELEASE = "6.1.9"
-
-
-def ansible_playbook() -> Path:
-    """Return ansible-playbook of an environment of its own, made where it is missing."""
-    program = ANSIBLE / "bin" / "ansible-playbook"
-    if not program.exists():
-        print("Installing ansible-core for the comparison …", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(ANSIBLE)], check=True)
-        pip = [str(ANSIBLE / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-        subprocess.run([*pip, "-r", str(ROOT / "requirements" / "peers.txt")], check=True)
-    return program
 
 
 def places(box: Sandbox, root_cnf: Path) -> dict[str, str]:
@@ -112,8 +101,19 @@ class Peers:
         names = self._names()
         values = {**self.places, **names, "runtime_path": self.places["runtime"]}
         del values["runtime"]
-        argv = [str(ansible_playbook()), "-i", "localhost,", "-e", json.dumps(values), str(PEERS / "deploy.yml")]
-        environment = {"PATH": f"{ANSIBLE}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
+        argv = [
+            str(installed_peers() / "ansible-playbook"),
+            "-i",
+            "localhost,",
+            "-e",
+            json.dumps(values),
+            str(PEERS / "deploy.yml"),
+        ]
+        environment = {
+            "PATH": f"{installed_peers()}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "LC_ALL": "C.UTF-8",
+        }
         took = timed(lambda: run(argv, environment))
         self._away(names)
         return took
@@ -163,7 +163,7 @@ def timed(act: Callable[[], None]) -> float:
 def measure(box: Sandbox, rounds: int, playbook_rounds: int) -> dict[str, list[float]]:
     """Run the three in turn; the first round warms caches and does not count."""
     peers, found = Peers(box), {"ours": [], "script": [], "playbook": []}
-    ansible_playbook()
+    installed_peers()
     peers.ours()
     peers.script()
     for number in range(rounds):
