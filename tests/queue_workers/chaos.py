@@ -85,7 +85,8 @@ def _new_job(number: int, luck: random.Random, notes: Path) -> NewJob:
     payload = {
         "log": str(notes / "executions"),
         "effects": str(notes / "effects"),
-        "seconds": luck.choice([0, 0.005, 0.05, 0.2]),
+        # Now and then a long one, so that most harms find something to cut off.
+        "seconds": 1.0 if number % 25 == 3 else luck.choice([0, 0.005, 0.05, 0.2]),
         "fails": int(number % 11 == 0),
         "defers": number % 13 == 0,
         "hopeless": _end_of(number) == "in_error",
