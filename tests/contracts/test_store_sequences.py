@@ -251,6 +251,10 @@ class Sequences(RuleBasedStateMachine):
         assert found == [expected(job) for job in sorted(self.model.jobs.values(), key=lambda job: job.number)]
 
     @invariant()
+    def the_parents_are_those_of_the_model_with_their_beats(self) -> None:
+        assert {beat.parent: beat.count for beat in self.stores[0].beats()} == self.model.beats
+
+    @invariant()
     def each_parent_holds_what_the_model_says(self) -> None:
         fences = {claim.job: claim.fence for claim, _turn in self.held}  # the last one of each
         for parent in self.model.beats:
