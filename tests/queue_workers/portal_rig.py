@@ -1,12 +1,16 @@
 """A dispatcher's real home, for queue workers whose handlers use the portal's tables; and batches harmed there."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -17,20 +21,27 @@ from queue_workers.rig import Rig, Worker, eventually
 PREPARE = "central_dispatch.portal.setup:prepare_django"
 
 
+@cache
+def _first_home() -> Path:
+    """Make a dispatcher's directory once, by the portal's own first start in a process of its own."""
+    home = Path(tempfile.mkdtemp(prefix="portal-rig-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    script = "from central_dispatch.portal.first_start import first_start; first_start()"
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, "-c", script], env=environment | {"CENTRAL_DISPATCH_HOME": str(home)}, check=True)
+    return home / "dispatcher"
+
+
 class PortalRig(Rig):
-    """`home` is empty; its database is made by the portal's own migrations, in a process of its own."""
+    """`home` is empty; it becomes a dispatcher's, with its migrated database."""
 
     def __init__(self, home: Path) -> None:
         directory = home / "dispatcher"
-        directory.mkdir(mode=0o700)
-        environment = {"CENTRAL_DISPATCH_HOME": str(home)}
-        super().__init__(directory, environment=environment, prepare=(PREPARE,))
+        shutil.copytree(_first_home(), directory)
+        super().__init__(directory, environment={"CENTRAL_DISPATCH_HOME": str(home)}, prepare=(PREPARE,))
 
     def make_tables(self) -> None:
-        (self.directory / "dispatch.sqlite3").unlink()
-        script = "from central_dispatch.portal.first_start import first_start; first_start()"
-        environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-        subprocess.run([sys.executable, "-c", script], env=environment | self.environment, check=True)
+        """Do nothing: they are there."""
 
 
 @dataclass(frozen=True)
