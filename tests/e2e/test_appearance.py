@@ -49,6 +49,7 @@ def addresses(dispatcher: Dispatcher, host: ScriptedHost, chromium: object, sign
         "/account/",
         "/account/confirm/",
         "/account/second-factor/",
+        "/settings/rules/",
         "/users/",
         "/users/new/",
         "/users/1/",

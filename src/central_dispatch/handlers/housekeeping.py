@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
+from central_dispatch.fleet import settings
 from central_dispatch.fleet.home import home_directory
 from central_dispatch.fleet.models import Change, Run, RunEvent
 from central_dispatch.jobs.handling import Attempt
@@ -18,12 +19,6 @@ from central_dispatch.worker_manager.models import Tally
 
 #: A live page looks by itself every 15 s: a hint is old after this.
 CHANGES_KEPT = timedelta(hours=1)
-#: Plans and inventories, which changed nothing.
-LOOKS_KEPT = timedelta(days=30)
-#: Journal lines as reported, of each run that has ended; the host has its journal, the steps stay.
-EVENTS_KEPT = 2000
-#: Finished and interrupted jobs; a dead letter has its queue's retention.
-JOBS_KEPT = timedelta(days=30)
 #: What ended in each minute, for charts; then in each hour.
 MINUTES_KEPT = timedelta(days=2)
 HOURS_KEPT = timedelta(days=90)
@@ -34,11 +29,11 @@ PAUSE_S = 0.01
 
 def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
     """Remove it; the result says how much of what. Asked to stop, it goes back and is finished by the next run."""
-    now = timezone.now()
+    now, kept = timezone.now(), settings.read(settings.Retention)
     parts: dict[str, Callable[[], int]] = {
         "changes": lambda: _delete(Change.objects.filter(at__lt=now - CHANGES_KEPT)),
-        "looks": lambda: _delete_looks(now),
-        "events": _delete_events,
+        "looks": lambda: _delete_looks(now - timedelta(days=kept.looks_days)),
+        "events": lambda: _delete_events(kept.events_per_run),
         "minutes": lambda: _fold_an_hour(now - MINUTES_KEPT),
         "hours": lambda: _delete_hour(now - HOURS_KEPT),
     }
@@ -51,13 +46,14 @@ def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
                 return Released()
             time.sleep(PAUSE_S)
     attempt.report(100 * len(parts) / (len(parts) + 1), "removing ended jobs")
-    return _prune_jobs(now, attempt, removed)
+    return _prune_jobs(now, timedelta(days=kept.jobs_days), attempt, removed)
 
 
-def _prune_jobs(now: datetime, attempt: Attempt, removed: dict[str, int]) -> Outcome:
+def _prune_jobs(now: datetime, kept: timedelta, attempt: Attempt, removed: dict[str, int]) -> Outcome:
+    """Remove finished and interrupted jobs; a dead letter has its queue's retention."""
     store = open_store(home_directory())
     try:
-        while any((pruned := store.prune(now, JOBS_KEPT, CHUNK)).values()):
+        while any((pruned := store.prune(now, kept, CHUNK)).values()):
             removed["dead_letters"] += pruned["dead_letters"]
             removed["ended_jobs"] += pruned["ended"]
             if attempt.stopping():
@@ -76,17 +72,18 @@ def _delete(rows: QuerySet[Any]) -> int:
     return len(keys)
 
 
-def _delete_looks(now: datetime) -> int:
+def _delete_looks(before: datetime) -> int:
+    """Delete a chunk of plans and inventories, which changed nothing."""
     looks = Run.objects.filter(kind__in=(Run.Kind.PLAN, Run.Kind.INVENTORY), open_key=None)
-    return _delete(looks.filter(ended_at__lt=now - LOOKS_KEPT))
+    return _delete(looks.filter(ended_at__lt=before))
 
 
-def _delete_events() -> int:
-    """Delete a chunk of the oldest events of a run that has ended with more than are kept."""
+def _delete_events(kept: int) -> int:
+    """Delete a chunk of the oldest events of a run that has ended with more than are kept; its steps stay."""
     counted = RunEvent.objects.filter(run__open_key=None).order_by().values("run").annotate(count=Count("pk"))
-    for run in counted.filter(count__gt=EVENTS_KEPT).values_list("run", flat=True)[:1]:
+    for run in counted.filter(count__gt=kept).values_list("run", flat=True)[:1]:
         events = RunEvent.objects.filter(run=run)
-        first_kept = events.order_by("-sequence").values_list("sequence", flat=True)[EVENTS_KEPT - 1]
+        first_kept = events.order_by("-sequence").values_list("sequence", flat=True)[kept - 1]
         return _delete(events.filter(sequence__lt=first_kept))
     return 0
 

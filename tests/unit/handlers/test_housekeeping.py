@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from central_dispatch.fleet import settings
+from central_dispatch.fleet.actor import DISPATCHER
 from central_dispatch.fleet.home import home_directory
 from central_dispatch.fleet.models import Change, Instance, Run, RunEvent, Worker
 from central_dispatch.handlers import housekeeping
@@ -61,7 +63,7 @@ def test_old_looks_go_deployments_and_open_ones_stay(tmp_path: Path) -> None:
 def test_of_an_ended_run_the_last_events_stay_and_an_open_one_keeps_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "EVENTS_KEPT", 3)
+    monkeypatch.setattr(settings, "read", lambda group: group.model_construct(events_per_run=3))
     monkeypatch.setattr(housekeeping, "CHUNK", 2)
     ended, running = run("deploy", 1), run("deploy", 1, is_open=True)
     for one in (ended, running):
@@ -74,11 +76,11 @@ def test_of_an_ended_run_the_last_events_stay_and_an_open_one_keeps_all(
     assert RunEvent.objects.filter(run=running).count() == 10
 
 
-def test_ended_jobs_go_after_their_time_and_waiting_ones_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "JOBS_KEPT", timedelta(0))
+def test_ended_jobs_go_after_the_days_that_are_set_and_waiting_ones_never(tmp_path: Path) -> None:
+    settings.change(DISPATCHER, settings.Retention, {"jobs_days": 3})
     store = open_store(home_directory())
     ended, waiting = store.enqueue([NewJob(kind="housekeeping", payload={})] * 2, timezone.now())
-    Job.objects.filter(pk=ended).update(state="finished", ended_at=timezone.now() - timedelta(hours=1))
+    Job.objects.filter(pk=ended).update(state="finished", ended_at=timezone.now() - timedelta(days=4))
     done = keep_house(tmp_path)
     store.close()
     assert isinstance(done, Done)

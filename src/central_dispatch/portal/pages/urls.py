@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from central_dispatch.portal.pages import audit, login, overview, provider, theme, tokens
+from central_dispatch.portal.pages import audit, login, overview, provider, rules, theme, tokens
 from central_dispatch.portal.pages.account import second_factor
 from central_dispatch.portal.pages.account import views as account
 
@@ -31,6 +31,7 @@ urlpatterns = [
     path("worker-manager/workers/", include("central_dispatch.portal.pages.queue_workers.urls")),
     path("settings/", overview.settings_menu, name="settings"),
     path("settings/central-dispatch/", include("central_dispatch.portal.pages.workers.urls")),
+    path("settings/rules/", rules.rules, name="rules"),
     path("users/", include("central_dispatch.portal.pages.people.urls")),
     path("tokens/", tokens.listing, name="tokens"),
     path("tokens/new/", tokens.new, name="token-new"),
