@@ -1,12 +1,16 @@
 """Fixtures that start real servers: once per session, on free loopback ports, with data of their own."""
 
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+# A run in a script's background ignores Ctrl-C, and so would every program that the tests start and send one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # So that tests can import `servers`, in whichever folder they lie.
 sys.path.insert(0, str(Path(__file__).parent))
 

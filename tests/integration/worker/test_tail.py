@@ -48,7 +48,7 @@ class Tail:
         arguments = command(portal, "job", "tail", str(job), "--follow", "--json")
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment())
         self.events: list[dict[str, Any]] = []
-        self._thread = threading.Thread(target=self._read)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
@@ -63,7 +63,11 @@ class Tail:
         return [event["state"] for event in list(self.events) if event["event"] == "state"]
 
     def ended(self) -> int:
-        code = self.process.wait(PATIENCE_S)
+        try:
+            code = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._thread.join(PATIENCE_S)
         assert self.process.stdout
         self.process.stdout.close()
