@@ -116,13 +116,13 @@ def ratios(found: dict[str, list[float]]) -> dict[str, float]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 rounds of half a second for each system and kind")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.4 s for each system and kind")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--round-s", type=float, default=2.0, help="about how long each system works in a round")
     parser.add_argument("--only", action="append", help="a system; may be given several times")
     parser.add_argument("--out", type=Path, help="also write every rate to this file")
     given = parser.parse_args()
-    rounds, round_s = (2, 0.5) if given.quick else (given.rounds, given.round_s)
+    rounds, round_s = (2, 0.4) if given.quick else (given.rounds, given.round_s)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cd-jobs-") as place, systems(Path(place), given.only) as started:
         found = measure(started, rounds, round_s)
