@@ -27,9 +27,8 @@ from queue_workers.rig import Rig
 
 _CHUNK = 1000
 _SAMPLES = 20
-#: Growth beyond this is called a leak, in MiB. SQLite keeps up to 2 MiB of pages for each of a parent's connections,
-#: and takes them as the file grows.
-_ALLOWED_MIB = 4.0
+#: Growth beyond this is called a leak, in MiB: what an allocator keeps back moves by some pages.
+_ALLOWED_MIB = 2.0
 
 
 def own_mib(pid: int) -> float:
