@@ -18,7 +18,10 @@ from queue_workers.rig import Rig
 #: A change that shows no effect for so long counts as ineffective, in seconds.
 PATIENCE_S = 20.0
 _LOOK_S = 0.03
+_QUIET_S = 0.4  # so long nothing of a paused queue may start, while the feeder brings four jobs every 0.1 s
 _SHORT_S = 2.0  # a time limit that is longer than a change may take
+#: What is changed; a storm goes on until it has changed each.
+SETTINGS = frozenset({"retry_delay_s", "retention_h", "deferral_delay_s", "paused", "concurrency", "time_limit_s"})
 _FED = ("no-op", "failing", "deferring", "limited")
 _FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
@@ -35,7 +38,7 @@ class Change:
 
 @dataclass
 class Storm:
-    """Runs until `changes` have been made. The workers are the caller's, and stay as they are."""
+    """Runs until `changes` have been made, one of each kind at least. The workers are the caller's, and stay as they are."""
 
     rig: Rig
     changes: int
@@ -107,11 +110,16 @@ class Storm:
         self._change("deferring", "deferral_delay_s", delay_s, lambda: self._waits("deferring", "deferred", delay_s))
 
     def _pause(self, random: Random) -> None:
-        """Paused: the last job of the queue that started tells when; resumed: the first one."""
-        begun, at = time.monotonic(), self._set("no-op", paused=True)
-        self._over.wait(random.uniform(0.1, 0.4))
-        late = (self._last_start("no-op") - at).total_seconds()
-        self._note("no-op", "paused", value=True, seconds=max(0.0, late) if late < time.monotonic() - begun else None)
+        """Paused: what was on its way still starts, then nothing, though jobs come; resumed: the first start tells."""
+        at = self._set("no-op", paused=True)
+        if self._over.wait(random.uniform(0.6, 1.0)):
+            return
+        last = self._last_start("no-op")
+        if self._over.wait(_QUIET_S):
+            return
+        quiet = self._last_start("no-op") == last
+        seconds = max(0.0, (last - at).total_seconds()) if quiet else None
+        self._note("no-op", "paused", value=True, seconds=seconds)
         at = self._set("no-op", paused=False)
         self._note("no-op", "paused", value=False, seconds=self._until(lambda: self._last_start("no-op") > at))
 
@@ -158,7 +166,7 @@ class Storm:
     def _note(self, queue: str, setting: str, value: object, seconds: float | None) -> None:
         with self._lock:
             self.made.append(Change(queue, setting, value, seconds))
-            if len(self.made) >= self.changes:
+            if len(self.made) >= self.changes and {change.setting for change in self.made} == SETTINGS:
                 self._over.set()
 
     def _until(self, shows: Callable[[], bool]) -> float | None:
