@@ -145,7 +145,8 @@ def _expand(work: Split, attempt: Attempt) -> Outcome:
         if attempt.stopping():
             return Released()
         attempt.report(100 * made / total, f"{made} of {total} made")
-        _make(work, batch.id, made, chunk, by)
+        if not _make(work, attempt, batch, made, chunk):
+            return Released()
         made += len(chunk)
         time.sleep(PAUSE_S)
     children.check()
@@ -154,21 +155,34 @@ def _expand(work: Split, attempt: Attempt) -> Outcome:
     return Done({"batch": batch.id, "children": made})
 
 
-def _make(work: Split, batch: int, first: int, chunk: list[dict[str, Any]], by: str) -> None:
-    jobs = [
-        NewJob(
-            kind=work.kind.name,
-            payload=work.message.shared | payload,
-            payload_version=work.kind.payload_version,
-            priority=work.message.priority,
-            batch=batch,
-            batch_index=first + index,
-            enqueued_by=by,
-        )
-        for index, payload in enumerate(chunk)
-    ]
+def _make(work: Split, attempt: Attempt, batch: batches.Opened, first: int, chunk: list[dict[str, Any]]) -> bool:
+    """Make the next children; False where this execution is to make no more."""
     try:
         with transaction.atomic():
-            enqueue(jobs)
+            by = _still_splits(attempt)
+            if by is not None:
+                enqueue([_child(work, batch.id, first + n, payload, by) for n, payload in enumerate(chunk)])
     except ValueError as error:
         raise BadSource(f"one of the children {first} to {first + len(chunk) - 1}: {error}") from None
+    return by is not None
+
+
+def _still_splits(attempt: Attempt) -> str | None:
+    """Return who made the job, while this execution runs and nobody asked that it stop.
+
+    The row is ours until the commit: whoever interrupts the batch finds these children, or there are none.
+    """
+    rows = Job.objects.select_for_update().filter(pk=attempt.job, fence=attempt.fence, state=Job.State.RUNNING)
+    return rows.filter(interrupt_by="").values_list("enqueued_by", flat=True).first()
+
+
+def _child(work: Split, batch: int, index: int, payload: dict[str, Any], by: str) -> NewJob:
+    return NewJob(
+        kind=work.kind.name,
+        payload=work.message.shared | payload,
+        payload_version=work.kind.payload_version,
+        priority=work.message.priority,
+        batch=batch,
+        batch_index=index,
+        enqueued_by=by,
+    )

@@ -15,7 +15,7 @@ from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, forbidden
 from central_dispatch.stores.batch import Counts, NewBatch, Opened
-from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.bells import call_after_commit, ring_after_commit
 from central_dispatch.worker_manager.models import Batch, Job
 from central_dispatch.worker_manager.tables import acts, in_transaction, reading
 from central_dispatch.worker_manager.tables import batches as table
@@ -91,32 +91,23 @@ def progress(batch: Batch) -> Progress:
 
 def cancel(by: Actor, number: int, why: str = "") -> int | Refused:
     """End what waits of a batch; returns how many. Those that run go on, and so does the job that splits it."""
-    why = why or f"the batch was cancelled by {by.name}"
-    return _in_chunks(
-        by,
-        "job.cancel",
-        number,
-        ("waiting",),
-        lambda connection, jobs, now: acts.purge(connection, jobs, by.name, why, now),
-    )
+    batch = _permitted(by, number, "job.cancel")
+    return batch if isinstance(batch, Refused) else _cancel(by, batch, why or f"the batch was cancelled by {by.name}")
 
 
 def interrupt(by: Actor, number: int, why: str = "") -> int | Refused:
     """End a batch: nothing more is made of it, what waits ends at once, what runs is asked to; returns how many."""
-    batch = _permitted(by, "job.interrupt", number)
+    batch = _permitted(by, number, "job.interrupt", "job.cancel")
     if isinstance(batch, Refused):
         return batch
     why = why or f"the batch was interrupted by {by.name}"
-    with transaction.atomic():
-        connection = in_transaction()
-        if batch.job is not None and batch.total is None:
-            acts.interrupt(connection, batch.job, by.name, why, timezone.now())
-        stopping = table.ask_to_stop(connection, number, by.name)
-        audit.record(by, "job.interrupt", f"batch:{number}", title=batch.kind, after={"running": len(stopping)})
-        announce("jobs", f"batch:{number}")
-        ring_after_commit([batch.kind, *Job.objects.filter(pk=batch.job or 0).values_list("queue", flat=True)])
-    ended = cancel(by, number, why)
-    return ended if isinstance(ended, Refused) else ended + len(stopping)
+    # In this order: nothing is made any more, then nothing is left that could begin, then what has begun is asked.
+    _interrupt_splitting(by, batch, why)
+    ended, stopping = _cancel(by, batch, why), set(_ask_to_stop(by, batch))
+    while table.in_state(reading(), number, "waiting"):  # one that ran came back meanwhile, to be tried again
+        ended += _cancel(by, batch, why)
+        stopping |= set(_ask_to_stop(by, batch))
+    return ended + len(stopping)
 
 
 def retry_failed(by: Actor, number: int, *, interrupted: bool = False) -> int | Refused:
@@ -124,12 +115,45 @@ def retry_failed(by: Actor, number: int, *, interrupted: bool = False) -> int | 
 
     Returns how many. One whose unique key is held stays.
     """
+    batch = _permitted(by, number, "job.retry")
     states = ("in_error", "interrupted") if interrupted else ("in_error",)
-    return _in_chunks(by, "job.retry", number, states, acts.requeue)
+    return batch if isinstance(batch, Refused) else _in_chunks(by, "job.retry", batch, states, acts.requeue)
 
 
-def _permitted(by: Actor, act: str, number: int) -> Batch | Refused:
-    if not may(by, act):
+def _cancel(by: Actor, batch: Batch, why: str) -> int:
+    return _in_chunks(
+        by,
+        "job.cancel",
+        batch,
+        ("waiting",),
+        lambda connection, jobs, now: acts.purge(connection, jobs, by.name, why, now),
+    )
+
+
+def _interrupt_splitting(by: Actor, batch: Batch, why: str) -> None:
+    if batch.job is None or batch.total is not None:
+        return
+    with transaction.atomic():
+        how = acts.interrupt(in_transaction(), batch.job, by.name, why, timezone.now())
+        if how in {"asked", "interrupted"}:
+            after = {"splitting": batch.job, "how": how}
+            audit.record(by, "job.interrupt", f"batch:{batch.pk}", title=batch.kind, after=after)
+            announce("jobs", f"batch:{batch.pk}", f"job:{batch.job}")
+            tell = call_after_commit if how == "asked" else ring_after_commit
+            tell(list(Job.objects.filter(pk=batch.job).values_list("queue", flat=True)))
+
+
+def _ask_to_stop(by: Actor, batch: Batch) -> list[int]:
+    with transaction.atomic():
+        stopping = table.ask_to_stop(in_transaction(), batch.pk, by.name)
+        audit.record(by, "job.interrupt", f"batch:{batch.pk}", title=batch.kind, after={"running": len(stopping)})
+        announce("jobs", f"batch:{batch.pk}")
+        call_after_commit([batch.kind] if stopping else [])
+    return stopping
+
+
+def _permitted(by: Actor, number: int, *acts_of_it: str) -> Batch | Refused:
+    if not all(may(by, act) for act in acts_of_it):
         return forbidden("ask an administrator, or an operator")
     return find(number) or absent("batch")
 
@@ -137,21 +161,18 @@ def _permitted(by: Actor, act: str, number: int) -> Batch | Refused:
 def _in_chunks(
     by: Actor,
     act: str,
-    number: int,
+    batch: Batch,
     states: tuple[str, ...],
     change: Callable[[Any, Sequence[int], datetime], list[int]],
-) -> int | Refused:
+) -> int:
     """Do it in short transactions. What fails in the middle is done, and on record, for the first ones."""
-    batch = _permitted(by, act, number)
-    if isinstance(batch, Refused):
-        return batch
-    chosen = table.in_state(reading(), number, *states)
+    chosen = table.in_state(reading(), batch.pk, *states)
     done = 0
     for start in range(0, max(len(chosen), 1), acts.CHUNK):
         with transaction.atomic():
             jobs = change(in_transaction(), chosen[start : start + acts.CHUNK], timezone.now())
-            audit.record(by, act, f"batch:{number}", title=batch.kind, after={"jobs": len(jobs)})
-            announce("jobs", "queues", f"batch:{number}")
+            audit.record(by, act, f"batch:{batch.pk}", title=batch.kind, after={"jobs": len(jobs)})
+            announce("jobs", "queues", f"batch:{batch.pk}")
             ring_after_commit([batch.kind])
         done += len(jobs)
     return done

@@ -1,6 +1,6 @@
 """One act on many jobs: those that were selected, or all that a search finds. In chunks, each on record."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, forbidden
-from central_dispatch.worker_manager.bells import ring_after_commit
+from central_dispatch.worker_manager.bells import call_after_commit, ring_after_commit
 from central_dispatch.worker_manager.job_search import Wanted, matching
 from central_dispatch.worker_manager.models import Job
 from central_dispatch.worker_manager.tables import acts, in_transaction
@@ -85,9 +85,13 @@ def _chunk(by: Actor, act: Act, numbers: Collection[int], wanted: Wanted, why: s
             after: dict[str, Any] = {"jobs": len(changed), "first": changed[0], "last": changed[-1], "why": why}
             audit.record(by, f"job.{act}", "jobs", title=f"{len(changed)} jobs", after=after | _said(wanted))
             announce("jobs", "queues", *(f"job:{number}" for number in changed[:32]))
-            queues = Job.objects.filter(pk__in=changed).order_by().values_list("queue", flat=True).distinct()
-            ring_after_commit(list(queues))
+            ring_after_commit(_queues(number for number in changed if ended[number] != "asked"))
+            call_after_commit(_queues(number for number in changed if ended[number] == "asked"))
     return list(ended.values())
+
+
+def _queues(jobs: Iterable[int]) -> list[str]:
+    return list(Job.objects.filter(pk__in=list(jobs)).order_by().values_list("queue", flat=True).distinct())
 
 
 def _one(by: Actor, act: Act, number: int, why: str) -> str:
@@ -102,4 +106,8 @@ def _one(by: Actor, act: Act, number: int, why: str) -> str:
 def _said(wanted: Wanted) -> dict[str, Any]:
     """Return the filter for the record."""
     names = ("state", "queue", "record", "instance", "error", "batch")
-    return {name: value for name in names if (value := getattr(wanted, name)) not in {"", None}}
+    said = {name: value for name in names if (value := getattr(wanted, name)) not in {"", None}}
+    if wanted.since or wanted.until:
+        said["time"] = wanted.span_of  # which of a job's times they are about
+    said |= {name: at.isoformat() for name in ("since", "until") if (at := getattr(wanted, name))}
+    return said | ({"numbers": list(wanted.numbers)} if wanted.numbers else {})

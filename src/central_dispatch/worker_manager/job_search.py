@@ -4,7 +4,7 @@ A list has an *order*: a time and a direction. Pages are cut by (time, number), 
 index does not answer all of it looks through `LOOK` rows at most and says how far it came.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ _KEYS: dict[Order, str] = {
 #: Things that a payload names, by the expression that each database has indexed.
 _FIELDS = {
     "sqlite": "CAST(json_extract(payload, '$.{}') AS TEXT)",
-    "postgresql": "(payload::json ->> '{}')",
+    "postgresql": "left(payload::json ->> '{}', 200)",
     "mysql": "JSON_VALUE(payload, '$.{}')",
 }
 
@@ -48,6 +48,8 @@ _FIELDS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which jobs are looked for. `since` (from then on) and `until` (before) are of the order's own time.
+
+    In a batch, whose jobs have the order of their numbers, of the time of the order that would hold without it.
 
     `numbers`: these jobs and no others, whatever else is wanted.
     """
@@ -71,8 +73,10 @@ class Wanted:
     @property
     def ordered(self) -> Order:
         """The order that holds: an order that the state does not offer becomes its own."""
-        if self.batch is not None:
-            return "number"
+        return "number" if self.batch is not None else self._by_time
+
+    @property
+    def _by_time(self) -> Order:
         if self.record or self.instance or self.error:
             return "oldest" if self.order == "oldest" else "newest"
         offered = ORDERS[self.state if self.state in ORDERS else ""]
@@ -80,8 +84,13 @@ class Wanted:
 
     @property
     def time(self) -> str:
-        """The column of the order's time."""
+        """The column of the order: its time, or in a batch the number."""
         return _KEYS[self.ordered].lstrip("-")
+
+    @property
+    def span_of(self) -> str:
+        """The column that `since` and `until` are about."""
+        return _KEYS[self._by_time].lstrip("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +150,6 @@ def matching(wanted: Wanted) -> QuerySet[Job]:
     return driver.filter(*rest).order_by()
 
 
-def without_orders(wanted: Wanted) -> Wanted:
-    """Return the same question in its state's own order."""
-    return replace(wanted, order="")
-
-
 def _tie(wanted: Wanted) -> tuple[str, ...]:
     return ("-id",) if _KEYS[wanted.ordered].startswith("-") else ("id",)
 
@@ -157,13 +161,14 @@ def _turned(key: str) -> str:
 def _question(wanted: Wanted) -> tuple[QuerySet[Job], list[Q]]:
     """Return what the index answers, and what is left to be asked of each row."""
     rows, asked = _driver(wanted)
-    time = wanted.time
-    if wanted.ordered != "number":
-        if wanted.since is not None:
-            rows = rows.filter(**{f"{time}__gte": wanted.since})
-        if wanted.until is not None:
-            rows = rows.filter(**{f"{time}__lt": wanted.until})
     rest: list[Q] = []
+    span = {"gte": wanted.since, "lt": wanted.until}
+    spans = [(how, at) for how, at in span.items() if at is not None]
+    if wanted.batch is None:
+        rows = rows.filter(**{f"{wanted.span_of}__{how}": at for how, at in spans})
+    elif spans:
+        rest += [Q(**{f"plain_time__{how}": at}) for how, at in spans]
+        rows = rows.alias(plain_time=Coalesce(wanted.span_of, wanted.span_of))
     # Behind COALESCE a column is no reason for a planner to leave the index that gives the order.
     for name in ("queue", "state"):
         if (value := getattr(wanted, name)) and name not in asked:

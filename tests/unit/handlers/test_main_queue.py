@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.handlers import main_queue
 from central_dispatch.handlers.main_queue import split
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.job import MAX_PAYLOAD_BYTES, NewJob
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.outcome import Done, Failed, Outcome, Released
-from central_dispatch.worker_manager.batches import find, progress
+from central_dispatch.worker_manager.batches import find, interrupt, progress
 from central_dispatch.worker_manager.enqueueing import enqueue
 from central_dispatch.worker_manager.models import Batch, Job
 from central_dispatch.worker_manager.spool import spool_directory
@@ -30,6 +31,7 @@ def made() -> int:
     with transaction.atomic():
         (job,) = enqueue([NewJob(kind="mainQueue", payload={}, enqueued_by="anna")])
     assert job is not None
+    Job.objects.filter(pk=job).update(state="running", fence=1, parent="p")
     return job
 
 
@@ -90,6 +92,31 @@ def test_a_message_that_is_split_again_doubles_nothing_and_goes_on_where_it_was(
     assert isinstance(run(job, RANGE), Done)
     assert [child.batch_index for child in children()] == list(range(701))
     assert Batch.objects.get().total == 701
+
+
+@pytest.mark.parametrize("how", ["asked", "interrupted"])
+def test_once_a_batch_is_interrupted_nothing_more_is_made_of_it_and_nothing_waits(how: str) -> None:
+    """`stopping` says it later: what the row says is what counts."""
+    job, looks = made(), iter(range(9))
+
+    def stopping() -> bool:
+        if next(looks) == 1:
+            if how == "interrupted":
+                Job.objects.filter(pk=job).update(state="waiting", parent=None)
+            assert interrupt(Actor("operator", Role.OPERATOR), Batch.objects.get().pk) == main_queue.CHUNK
+        return False
+
+    assert run(job, RANGE, stopping) == Released()
+    assert len(children()) == main_queue.CHUNK
+    assert {child.state for child in children()} == {"interrupted"}
+    assert Batch.objects.get().total is None
+
+
+def test_an_execution_that_lost_its_job_makes_nothing_more_of_it() -> None:
+    job = made()
+    Job.objects.filter(pk=job).update(fence=2)
+    assert run(job, RANGE) == Released()
+    assert children() == []
 
 
 def test_nothing_is_an_empty_batch() -> None:

@@ -1,6 +1,7 @@
 """Batches: how far one is, and what people do to the whole of it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -28,16 +29,25 @@ class Bells:
 
     def __init__(self) -> None:
         self.rung: list[str] = []
+        self.called: list[str] = []
 
     def ring(self, queues: tuple[str, ...]) -> None:
         self.rung += queues
 
+    def call(self, queues: tuple[str, ...]) -> None:
+        self.called += queues
+
 
 @pytest.fixture(autouse=True)
-def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def told(monkeypatch: pytest.MonkeyPatch) -> Bells:
     broker = Bells()
     monkeypatch.setattr(bells, "broker", lambda: broker)
-    return broker.rung
+    return broker
+
+
+@pytest.fixture
+def rung(told: Bells) -> list[str]:
+    return told.rung
 
 
 def batch(children: int, *, total: bool = True) -> Batch:
@@ -115,6 +125,37 @@ def test_interrupting_ends_the_splitting_too_and_asks_what_runs(rung: list[str])
     }
     assert states(made)["interrupted"] == 3
     assert {KIND, "mainQueue"} <= set(rung)
+
+
+def test_what_runs_and_what_splits_is_called_off_at_all_parents(told: Bells) -> None:
+    made = batch(3, total=False)
+    Job.objects.filter(pk=made.job).update(state="running", parent="p")
+    put(made, "running", range(2))
+    assert batches.interrupt(OPERATOR, made.pk) == 3
+    assert Job.objects.get(pk=made.job).interrupt_by == "operator"
+    assert told.called == ["mainQueue", KIND]
+
+
+def test_what_begins_or_comes_back_while_a_batch_is_interrupted_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = batch(6)
+    put(made, "running", range(2))
+    purge, ask_to_stop = batches.acts.purge, batches.table.ask_to_stop
+
+    def purge_after_a_claim(connection: Any, jobs: Any, *further: Any) -> list[int]:
+        Job.objects.filter(pk=min(jobs, default=0)).update(state="running", parent="p")
+        return purge(connection, jobs, *further)
+
+    def ask_after_a_failure(connection: Any, *further: Any) -> list[int]:
+        put(made, "waiting", range(1))  # it is to be tried again
+        monkeypatch.undo()
+        return ask_to_stop(connection, *further)
+
+    monkeypatch.setattr(batches.acts, "purge", purge_after_a_claim)
+    monkeypatch.setattr(batches.table, "ask_to_stop", ask_after_a_failure)
+    monkeypatch.setattr(bells, "broker", Bells)
+    assert batches.interrupt(OPERATOR, made.pk) == 6
+    assert states(made) == {"waiting": 0, "running": 2, "finished": 0, "in_error": 0, "interrupted": 4}
+    assert not Job.objects.filter(batch=made.pk, state="running", interrupt_by="").exists()
 
 
 def test_the_failed_are_tried_again_and_the_interrupted_where_that_is_wished() -> None:

@@ -1,7 +1,10 @@
 """One act on many jobs: only where it fits, in bounded steps, on record, rung."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from central_dispatch.fleet.actor import Actor, Role
@@ -21,18 +24,25 @@ class Bells:
 
     def __init__(self) -> None:
         self.rung: list[str] = []
+        self.called: list[str] = []
 
     def ring(self, queues: tuple[str, ...]) -> None:
         self.rung += queues
 
-    call = ring
+    def call(self, queues: tuple[str, ...]) -> None:
+        self.called += queues
 
 
 @pytest.fixture(autouse=True)
-def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def told(monkeypatch: pytest.MonkeyPatch) -> Bells:
     broker = Bells()
     monkeypatch.setattr(bells, "broker", lambda: broker)
-    return broker.rung
+    return broker
+
+
+@pytest.fixture
+def rung(told: Bells) -> list[str]:
+    return told.rung
 
 
 @pytest.fixture
@@ -78,6 +88,14 @@ def test_interrupt_ends_what_waits_and_asks_what_runs(jobs: list[int]) -> None:
     assert Job.objects.get(pk=jobs[0]).error == "a test"
 
 
+def test_of_interrupted_jobs_all_parents_are_told_only_where_one_ran(jobs: list[int], told: Bells) -> None:
+    applied("interrupt", Wanted(numbers=tuple(jobs[:2])))
+    assert (told.rung, told.called) == (["housekeeping"], [])
+    told.rung.clear()
+    applied("interrupt", Wanted(numbers=tuple(jobs[2:4])))
+    assert (told.rung, told.called) == ([], ["housekeeping"])
+
+
 def test_cancel_leaves_what_runs(jobs: list[int]) -> None:
     assert applied("cancel", Wanted(numbers=tuple(jobs))) == bulk.Bulk(done=2)
     assert states(jobs[2:4]) == ["running", "running"]
@@ -100,6 +118,21 @@ def test_a_chunk_is_on_record_with_what_was_asked(jobs: list[int], monkeypatch: 
     assert [entry.after["first"] for entry in entries] == jobs[6:8]
     assert entries[0].after["queue"] == "housekeeping"
     assert entries[0].who == "operator"
+
+
+def test_the_record_says_which_jobs_were_meant_by_their_numbers_and_their_time(jobs: list[int]) -> None:
+    since, until = timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)
+    applied("retry", Wanted(state="in_error", order="expires", since=since, until=until))
+    assert not AuditEntry.objects.filter(what="job.retry").exists()  # none of them expires
+    Job.objects.filter(pk__in=jobs).update(batch=7, batch_index=F("id"), expires_at=timezone.now())
+    Job.objects.filter(pk=jobs[7]).update(expires_at=until)
+    applied("retry", Wanted(state="in_error", order="expires", batch=7, since=since, until=until))
+    assert states(jobs[6:8]) == ["waiting", "in_error"]
+    said = AuditEntry.objects.get(what="job.retry").after
+    span = {"time": "expires_at", "since": since.isoformat(), "until": until.isoformat()}
+    assert said == said | span | {"jobs": 1, "batch": 7, "state": "in_error"}
+    applied("retry", Wanted(numbers=tuple(jobs[7:9])))
+    assert AuditEntry.objects.filter(what="job.retry").latest("id").after["numbers"] == jobs[7:9]
 
 
 def test_one_whose_key_is_held_is_passed_over_and_said(jobs: list[int]) -> None:

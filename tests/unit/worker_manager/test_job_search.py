@@ -110,6 +110,22 @@ def test_a_span_of_time_is_that_of_the_order(rows: list[Job], since: int, length
     assert seen == {job.pk for job in rows if fits(job, wanted)}
 
 
+@pytest.mark.parametrize(("state", "order"), ALL)
+def test_in_a_batch_a_span_of_time_is_that_of_the_order_too_and_the_numbers_stay_in_order(
+    rows: list[Job], state: str, order: str
+) -> None:
+    for n, job in enumerate(rows):
+        Job.objects.filter(pk=job.pk).update(batch=1 if n % 3 else None, batch_index=n if n % 3 else None)
+    without = Wanted(state=state, order=order)
+    times = sorted(getattr(job, without.time) for job in rows if fits(job, without))
+    since, until = times[len(times) // 4], times[-1]
+    wanted = replace(without, batch=1, since=since, until=until)
+    expected = [n for n, job in enumerate(rows) if n % 3 and fits(job, replace(without, since=since, until=until))]
+    assert expected
+    assert [job.batch_index for page in walk(wanted) for job in page.jobs] == expected
+    assert matching(wanted).count() == len(expected)
+
+
 @pytest.mark.parametrize("look", [4, 5, 6, 10])
 def test_a_search_stops_after_so_many_rows_says_how_far_it_came_and_goes_on_from_there(
     rows: list[Job], monkeypatch: pytest.MonkeyPatch, look: int
