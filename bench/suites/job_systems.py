@@ -110,7 +110,7 @@ class System:
 
 
 def celery(directory: Path, amqp: str, results: str = "") -> System:
-    """Celery, with results in SQL if a database is given."""
+    """Celery, with results in a database if one is given (`db+…`)."""
     name = "celery_sql" if results else "celery"
     environment = {"AMQP": amqp, "QUEUE": name, **({"RESULTS": results} if results else {})}
     options = [
@@ -135,8 +135,9 @@ def dramatiq(directory: Path, amqp: str) -> System:
 
 
 def huey(directory: Path) -> System:
-    """Huey."""
-    worker = [str(peers() / "huey_consumer"), "huey_app.huey", "-w", str(SLOTS), "-k", "thread", "-q"]
+    """Huey. A thread looks every 5 ms: by default an idle one looks ever less, every ten seconds in the end."""
+    options = ["-w", str(SLOTS), "-k", "thread", "-q", "-d", "0.005", "-m", "0.005"]
+    worker = [str(peers() / "huey_consumer"), "huey_app.huey", *options]
     return System("huey", directory, worker, _producer("huey_app"), {"HUEY": str(directory / "huey.db")})
 
 

@@ -5,7 +5,8 @@ round by round, so that whatever else the machine does weighs on all. Time runs 
 worker running, until the last job has run; ours has to be settled in SQL, with its history, by then. Jobs are enqueued
 by one process, each system's fastest way: ours in transactions of 300 with a bell each (`…_singly`: one by one, each
 synced to the disk and rung), Celery, Dramatiq and Huey one by one, as they have no other; bare AMQP with 100 confirms
-outstanding. How many jobs a round has depends on the system: all work about as long.
+outstanding. Celery's results, where it keeps them, go to PostgreSQL, which syncs each commit as our SQLite does; Huey
+looks every 5 ms. How many jobs a round has depends on the system: all work about as long.
 
     bench/jobs [--quick] [--rounds N] [--round-s S] [--only SYSTEM]… [--out FILE]
 
@@ -24,16 +25,26 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote
 
 from job_systems import SLOTS, System, amqp_limit, celery, dramatiq, huey, ours, service_enqueue_ms
 
 from queue_workers.rig import Rig
+from servers.job_databases import NAME, PASSWORD, started
 from servers.places import passable_directory
 from servers.rabbitmq import Node
 
 KINDS = ("no-op", "10ms")
 _WARM = 100
 _SINGLES = 100
+
+
+def results_database(stack: ExitStack, place: Path) -> str:
+    """Start a PostgreSQL that syncs its commits, for Celery's results; returns Celery's address of it."""
+    server = started("postgresql", place, durable=True)
+    stack.callback(server.stop)
+    server.make_database("results")
+    return f"db+postgresql+psycopg://{NAME}:{quote(PASSWORD)}@127.0.0.1:{server.port}/results"
 
 
 @contextmanager
@@ -43,27 +54,26 @@ def systems(place: Path, only: list[str] | None) -> Iterator[list[System]]:
         passable = stack.enter_context(passable_directory())
         node = stack.enter_context(Node(passable / "rabbitmq"))
         amqp = f"amqp://{node.user}:{node.password}@127.0.0.1:{node.port}/%2F"
-        sql = f"db+sqlite:///{place}/celery_sql/results.sqlite3"
         made: dict[str, Callable[[Path], System]] = {
             "embedded": lambda directory: ours("embedded", Rig(directory)),
             "rabbitmq": lambda directory: ours("rabbitmq", Rig(directory, broker_name="rabbitmq", node=node)),
             "celery": lambda directory: celery(directory, amqp),
-            "celery_sql": lambda directory: celery(directory, amqp, sql),
+            "celery_sql": lambda directory: celery(directory, amqp, results_database(stack, passable)),
             "dramatiq": lambda directory: dramatiq(directory, amqp),
             "huey": huey,
             "amqp_limit": lambda directory: amqp_limit(directory, amqp),
         }
-        started = []
+        running = []
         for name in only or made:
             directory = place / name
             directory.mkdir()
             system = made[name](directory)
             system.launch()
             stack.callback(system.stop)
-            started.append(system)
-        for system in started:
+            running.append(system)
+        for system in running:
             system.warm()
-        yield started
+        yield running
 
 
 def measure(started: list[System], rounds: int, round_s: float) -> dict[str, list[float]]:

@@ -38,7 +38,7 @@ class Change:
 
 @dataclass
 class Storm:
-    """Runs until `changes` have been made, one of each kind at least. The workers are the caller's, and stay as they are."""
+    """Runs until `changes` have been made, one of each kind at least. The workers stay as they are, the caller's."""
 
     rig: Rig
     changes: int
