@@ -50,7 +50,7 @@ class Result:
 def run(rig: Rig, load: Load, harms: Mapping[str, Harm], *, few: bool = False) -> Result:
     """Enqueue all jobs in as many pieces as there are faults, do one harm after each, let settle, and check.
 
-    `few`: harm mostly what the workers stand on.
+    The first harm cuts off a job for sure. `few`: harm mostly what the workers stand on.
     """
     begun = time.monotonic()
     luck = random.Random(load.seed)  # noqa: S311 repeatable on purpose
@@ -61,10 +61,13 @@ def run(rig: Rig, load: Load, harms: Mapping[str, Harm], *, few: bool = False) -
     size = -(-load.jobs // load.faults)
     for start in range(0, load.jobs, size):
         _enqueue(rig, nemesis, new[start : start + size])
+        if not start:
+            nemesis.kill_at_work()
+            continue
         _wait_for_work(rig)
-        # The harm comes at any moment and lasts as long; nothing is asserted about the time.
+        # The harm comes at any moment, and so does the next piece, which may meet it; nothing is asserted about that.
         time.sleep(luck.uniform(0.0, load.pause_s / 2))
-        nemesis.harm()
+        nemesis.harm(luck.uniform(load.pause_s / 2, load.pause_s))
         time.sleep(luck.uniform(0.0, load.pause_s))
     nemesis.heal()
     _wait_until_settled(rig)
