@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -222,6 +223,30 @@ def test_foreign_messages_are_set_aside_with_a_reason_and_bells_go_on(
     assert stranger.depth("ftp") == 0
 
 
+def test_a_foreign_message_that_cannot_be_set_aside_stays_in_hand_and_is_no_reason_to_connect_anew(
+    stranger: Stranger, open_broker: Callable[..., RabbitBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger.declare("ftp_failed", x_max_priority=9)
+    heard, ringer = Heard(open_broker(replace(QUICK, watch_s=0.3)), "ftp"), open_broker()
+    consumer = heard.broker._listener.consumers["ftp"]  # type: ignore[union-attr]
+    real, said = consumer.is_deaf, list[bool]()
+
+    async def is_deaf(connection: Any) -> bool:
+        said.append(await real(connection))
+        return said[-1]
+
+    stranger.publish("ftp", b"foreign")
+    eventually(lambda: stranger.depth("ftp") == 0, "it is in hand")
+    ringer.ring(["ftp"])
+    eventually(lambda: stranger.depth("ftp") == 1, "a bell lies behind it")
+    monkeypatch.setattr(consumer, "is_deaf", is_deaf)
+    eventually(lambda: len(said) > 3, "it was watched")
+    assert not any(said)
+    stranger.delete("ftp_failed")
+    assert heard.next() == "ftp", "once it can be kept elsewhere bells go on"
+    eventually(lambda: stranger.depth("ftp_failed") == 1, "it is kept, once")
+
+
 def test_a_queue_that_somebody_else_made_is_left_alone_and_said(
     stranger: Stranger, open_broker: Callable[..., RabbitBroker]
 ) -> None:
@@ -400,6 +425,19 @@ def test_doctor_finds_nothing_wrong_and_leaves_nothing(node: Node, place: Place,
     assert seen.version.startswith("3.")
     assert stranger.depth("ftp") is None
     assert layout.CALLS not in node.ctl("list_queues", "-p", place.virtual_host, "name")
+
+
+def test_doctor_says_an_alarm_and_what_else_it_found(node: Node, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "OLDEST", (99, 0))
+    node.ctl("set_disk_free_limit", "900000GB")
+    try:
+        seen = checking.look(place, ["ftp", "mail"], replace(QUICK, connect_s=2.0))
+    finally:
+        node.ctl("set_disk_free_limit", "50MB")
+    old, alarm = seen.problems
+    assert "too old" in old
+    assert "has an alarm" in alarm
+    assert seen.version
 
 
 def test_doctor_says_what_is_wrong(node: Node, place: Place, stranger: Stranger) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aio_pika
@@ -35,18 +36,21 @@ async def _look(place: Place, kinds: Collection[str], timing: Timing) -> Seen:
         connection = await _connected(place, timing)
     except LOST as error:
         return Seen(problems=(trouble.connecting(error, address, place.user, place.virtual_host),))
+    properties = connection.transport.connection.server_properties if connection.transport else {}
+    version = str(properties.get("version", ""))
+    problems = _too_old(version)
     try:
-        properties = connection.transport.connection.server_properties if connection.transport else {}
-        version = str(properties.get("version", ""))
-        problems = [*_too_old(version), *await _exchange_and_sending(connection, address, timing)]
-        for kind in kinds:
-            for queue in (kind, kind + layout.FAILED):
-                problems += await _queue(connection, queue, place, timing)
-        return Seen(version, tuple(dict.fromkeys(problems)))
+        problems += await _exchange_and_sending(connection, address, timing)
+        # Under an alarm nothing on this connection is answered any more.
+        queues = () if trouble.alarm(address) in problems else kinds
+        for queue in (name for kind in queues for name in (kind, kind + layout.FAILED)):
+            problems += await _queue(connection, queue, place, timing)
     except LOST as error:
-        return Seen(problems=(trouble.connecting(error, address, place.user, place.virtual_host),))
+        problems.append(trouble.connecting(error, address, place.user, place.virtual_host))
     finally:
-        await connection.close()
+        with suppress(*LOST, asyncio.CancelledError):
+            await asyncio.wait_for(connection.close(), timing.close_s)
+    return Seen(version, tuple(dict.fromkeys(problems)))
 
 
 async def _connected(place: Place, timing: Timing) -> AbstractConnection:

@@ -38,6 +38,7 @@ class Consumer:
         self.begun = asyncio.Event()
         self._brought = self._watched = 0
         self._is_suspect = self._is_consuming = False
+        self._set_asides = 0  # messages in hand that are no bells
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until the connection goes."""
@@ -67,7 +68,7 @@ class Consumer:
     async def is_deaf(self, connection: AbstractConnection) -> bool:
         """Say whether bells lay there twice in a row, none is in hand, and none came in between."""
         brought, self._watched = self._brought - self._watched, self._brought
-        if not self._is_consuming or self._held is not None or brought:
+        if not self._is_consuming or self._held is not None or self._set_asides or brought:
             self._is_suspect = False
             return False
         was_suspect, self._is_suspect = self._is_suspect, await self._count(connection) > 0
@@ -132,7 +133,11 @@ class Consumer:
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         self._brought += 1
         if reason := layout.why_no_bell(message.body, self.queue):
-            await self._set_aside(message, reason)
+            self._set_asides += 1
+            try:
+                await self._set_aside(message, reason)
+            finally:
+                self._set_asides -= 1
             return
         self._held, self._held_since = message, asyncio.get_running_loop().time()
         self.is_heard = False
@@ -142,18 +147,19 @@ class Consumer:
     async def _set_aside(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Move a message that is no bell to the failed ones; it stays where it is until that is done."""
         _log.warning("a message in %s is set aside in %s%s: %s", self.queue, self.queue, layout.FAILED, reason)
-        while True:
+        while not message.channel.is_closed:  # with its channel it goes back, and comes again
             try:
                 await self._publisher.set_aside(self.queue, message.body, reason, message.content_type)
             except Refused:
-                # It cannot be kept, and is not ours to throw away: it stays, at the price of this queue's bells.
+                # It cannot be kept, and is not ours to throw away: it stays in hand. RabbitMQ brings this parent no
+                # bell of this queue meanwhile, and brings them to others; this one looks by itself once a second.
                 await asyncio.sleep(self._timing.refused_s)
             except LOST:
                 await asyncio.sleep(1.0)
             else:
-                break
-        with suppress(*LOST):
-            await message.ack()
+                with suppress(*LOST):
+                    await message.ack()
+                return
 
     async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
         # A bell that we ring on is to reach another parent: ours stays in hand until that one is sent.
