@@ -1,6 +1,7 @@
 """The command line: thin verbs over the services. Every command takes `--json` and ends with a documented code."""
 
 import os
+import sys
 
 import click
 
@@ -37,8 +38,16 @@ COMMANDS = {
     envvar="CENTRAL_DISPATCH_HOME",
     help="Where everything is kept. Default: /var/lib/central-dispatch for root, else below your own home.",
 )
-def main(home: str | None) -> None:
+@click.pass_context
+def main(context: click.Context, home: str | None) -> None:
     """Run many copies of a web portal on many hosts: deploy, back out, delete, each done or undone."""
+    context.call_on_close(_send_bells)
     if home:
         # Read by every part and every child process of this one.
         os.environ["CENTRAL_DISPATCH_HOME"] = os.path.abspath(home)  # noqa: PTH100 Path.absolute keeps ".."
+
+
+def _send_bells() -> None:
+    """Send what the command rang, before the interpreter ends. What it has not imported it has not used."""
+    if (bells := sys.modules.get("central_dispatch.worker_manager.bells")) is not None:
+        bells.close()

@@ -1,11 +1,15 @@
 """`job`: single jobs: make, look at, interrupt, try again, cancel."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from central_dispatch.cli import screen
+from central_dispatch.cli import exit_codes, screen
 from central_dispatch.cli.moments import Moment
+from central_dispatch.provisioning.problem import Problem
+
+if TYPE_CHECKING:
+    from central_dispatch.worker_manager.job_search import Place, Wanted
 
 
 @click.group()
@@ -57,21 +61,37 @@ def list_jobs(queue: str, state: str | None, limit: int, after: int | None, **gi
     """List jobs, newest first; those that wait in the order in which they are due."""
     from central_dispatch.cli import job_screen
     from central_dispatch.cli.worker_execute import known_kind
-    from central_dispatch.worker_manager.job_search import Wanted, find, place_of
+    from central_dispatch.worker_manager.job_search import Wanted, find
 
     name = known_kind(queue).name if queue else ""
     narrowing: dict[str, Any] = {key: value for key, value in given.items() if value}
     wanted = Wanted(queue=name, state=state or "", **narrowing)
-    found = find(wanted, after=place_of(wanted, job_screen.find(after)) if after else None, size=limit)
+    found = find(wanted, after=_after(wanted, after) if after else None, size=limit)
     values = [job_screen.summary(one) for one in found.jobs]
     columns = {"id": "Id", "queue": "Queue", "state": "State", "waiting_for": "For", "attempts": "Tries"}
     more = {"percent": "%", "created_at": "Made", "error": "Error"}
-    screen.rows(values, columns | more, "There is no such job." if wanted.narrowed else "There is no job.", ("error",))
-    if found.later and not screen.wants_json():
+    stopped = found.looked_back_to
+    none = "There is no such job." if wanted.narrowed else "There is no job."
+    screen.rows(values, columns | more, "No such job was found so far." if stopped else none, ("error",))
+    if stopped is not None:
+        # A list that ends here is not all there is: programs are told as well, on standard error.
+        words = f"Only the first of many jobs were looked through: go on with --after {stopped.job}, or narrow it with"
+        screen.people().print(f"{words} --since, --until or --queue-name.", style="dim")
+    elif found.later and not screen.wants_json():
         screen.people().print(f"More: --after {found.jobs[-1].pk}", style="dim")
-    elif found.looked_back_to is not None and not screen.wants_json():
-        words = "Looked through the newest of many jobs only; narrow it with --since, --until or --queue-name."
-        screen.people().print(words, style="dim")
+
+
+def _after(wanted: "Wanted", number: int) -> "Place":
+    """Return a job's place in the list, or end the command where it has none."""
+    from central_dispatch.cli import job_screen
+    from central_dispatch.worker_manager.job_search import place_of
+
+    job = job_screen.find(number)
+    if getattr(job, wanted.time) is None:
+        why = f"it has no {wanted.time.removesuffix('_at').replace('_', ' ')}"
+        mend = "Name a job of the list that was shown, with the same order."
+        raise screen.Stop(exit_codes.FAILED, Problem(f"Job {number} is not in this list", why, mend, "--after"))
+    return place_of(wanted, job)
 
 
 @job.command("show")

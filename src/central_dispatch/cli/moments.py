@@ -27,9 +27,9 @@ class Moment(click.ParamType[datetime]):
 
 def moment(text: str, now: datetime) -> datetime | None:
     """Read a time; None where it is none."""
-    if age := _AGE.fullmatch(text):
-        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+        if age := _AGE.fullmatch(text):
+            return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: before the year 1, or after 9999
         return None

@@ -195,7 +195,10 @@ def _show_ended(number: int, removed: Path | None) -> None:
     record_run(job_screen.dispatcher.actor(), found.pk, found.queue, found.state)
     finished = found.state == "finished"
     if finished and removed is not None:
-        removed.unlink(missing_ok=True)
+        try:
+            removed.unlink(missing_ok=True)
+        except OSError as error:  # the job is finished all the same, and says so
+            click.echo(f"{removed} cannot be removed: {error.strerror}", err=True)
     screen.show(job_screen.to_json(found), job_screen.words(found))
     if not finished:
         raise screen.Ended(exit_codes.FAILED)
@@ -228,19 +231,21 @@ def known_queues(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_payload(path: Path) -> dict[str, Any]:
-    """Read a payload's file; `-` is standard input."""
+    """Read a payload's file; `-` is standard input. No more of it than a payload may have."""
+    name = "Standard input" if str(path) == "-" else str(path)
     try:
-        text = sys.stdin.read(MAX_PAYLOAD_BYTES + 1) if str(path) == "-" else path.read_text(encoding="utf-8")
-        value = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise screen.Stop(exit_codes.FAILED, Problem(f"{path} holds no JSON", str(error), field="payload")) from None
+        with click.open_file(str(path), "rb") as file:
+            text = file.read(MAX_PAYLOAD_BYTES + 1)
+        if len(text) > MAX_PAYLOAD_BYTES:
+            mend = "Put what is large into a file that the payload names."
+            raise screen.Stop(exit_codes.FAILED, Problem(f"{name} is larger than {MAX_PAYLOAD_BYTES} bytes", mend=mend))
+        value = json.loads(text.decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise screen.Stop(exit_codes.FAILED, Problem(f"{name} holds no JSON", str(error), field="payload")) from None
     if not isinstance(value, dict):
         raise screen.Stop(
-            exit_codes.FAILED, Problem(f"{path} holds no JSON object", mend="Write {…}.", field="payload")
+            exit_codes.FAILED, Problem(f"{name} holds no JSON object", mend="Write {…}.", field="payload")
         )
-    if len(text.encode()) > MAX_PAYLOAD_BYTES:
-        mend = "Put what is large into a file that the payload names."
-        raise screen.Stop(exit_codes.FAILED, Problem(f"{path} is larger than {MAX_PAYLOAD_BYTES} bytes", mend=mend))
     return value
 
 

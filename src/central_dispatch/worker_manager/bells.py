@@ -4,8 +4,8 @@ In a child of a queue worker the parent rings; in every other process its own br
 """
 
 import atexit
+import threading
 from collections.abc import Collection
-from functools import cache
 
 from django.db import transaction
 
@@ -14,13 +14,31 @@ from central_dispatch.fleet.home import home_directory
 from central_dispatch.jobs.ports import Broker
 from central_dispatch.worker import ringing
 
+_lock = threading.Lock()
+_opened: list[Broker] = []
 
-@cache
+
 def broker() -> Broker:
-    """Return this process's broker. What it was asked to send is sent before the process ends."""
-    found = open_broker(home_directory())
-    atexit.register(found.close)
-    return found
+    """Return this process's broker. What it was asked to send is sent before the process ends: see `close`."""
+    with _lock:
+        if not _opened:
+            _opened.append(open_broker(home_directory()))
+        return _opened[0]
+
+
+def close() -> None:
+    """Send what was rung and is not sent. A process that ends soon calls it while threads can still be started.
+
+    Without a thread no host's name is looked up: when the interpreter ends it is too late for that.
+    """
+    with _lock:
+        found = list(_opened)
+        _opened.clear()
+    for one in found:
+        one.close()
+
+
+atexit.register(close)
 
 
 def ring_after_commit(queues: Collection[str]) -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from dispatchers.fixtures import migrated
 from dispatchers.job_commands import call, home
+from queue_workers.rig import write_configuration
+from servers.amqp import Stranger
+from servers.rabbitmq import shared_node
 
 __all__ = ["home", "migrated"]
 
@@ -18,6 +21,16 @@ def test_housekeeping_runs_by_its_schedule_once_and_a_worker_until_empty_ends(ho
     assert {"changes", "looks", "events", "dead_letters", "ended_jobs"} <= set(shown["result"])
     [queue] = [one for one in call(home, "queue", "list") if one["queue"] == "housekeeping"]
     assert queue["last_run_at"] < queue["next_run_at"]
+
+
+def test_a_command_that_is_over_at_once_has_rung_at_a_rabbitmq_that_is_named_by_its_host(home: Path) -> None:
+    node = shared_node()
+    virtual_host = node.fresh_virtual_host()
+    section = node.toml(home, virtual_host).replace("[broker]", '[broker]\nhost = "localhost"')
+    write_configuration(home, section)
+    job = call(home, "job", "enqueue", "housekeeping")["id"]
+    assert Stranger(node.place(virtual_host)).depth("housekeeping") == 1
+    call(home, "job", "cancel", str(job))
 
 
 def test_an_unknown_queue_is_an_error_that_names_the_known_ones(home: Path) -> None:
