@@ -10,7 +10,8 @@ from ninja import Body, Router, Schema
 from central_dispatch.fleet.refusal import absent
 from central_dispatch.portal.api.access import Needs, caller
 from central_dispatch.portal.api.answers import PROBLEMS, done
-from central_dispatch.worker_manager import counts, services
+from central_dispatch.portal.pages.fragments import changed
+from central_dispatch.worker_manager import services
 from central_dispatch.worker_manager.queue_lines import QueueLine, line, lines
 
 router = Router(tags=["queues"])
@@ -101,5 +102,5 @@ def purge_queue(request: HttpRequest, name: str) -> Count:
 
 
 def _counted(number: int) -> Count:
-    counts.forget()
+    changed()
     return Count(jobs=number)

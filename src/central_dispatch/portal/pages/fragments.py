@@ -18,6 +18,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from central_dispatch.portal.access import actor_of
 from central_dispatch.portal.pages.rendering import is_part, show
+from central_dispatch.worker_manager import counts
 
 #: A part is handed out for so long, in seconds: a figure in it is a second old at most (`counts.FRESH_S` comes first).
 FRESH_S = 0.4
@@ -55,12 +56,18 @@ class Fragments:
             return part.text
 
     def forget(self) -> None:
-        """Render everything anew: this process has changed something itself."""
+        """Render everything anew."""
         with self._lock:
             self._parts.clear()
 
 
 FRAGMENTS = Fragments()
+
+
+def changed() -> None:
+    """Count and render anew: this process has just changed something that pages show."""
+    counts.forget()
+    FRAGMENTS.forget()
 
 
 def show_shared(

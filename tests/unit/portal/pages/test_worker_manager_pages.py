@@ -1,10 +1,12 @@
 """The Worker Manager's pages on the server: masked, escaped, bounded, and no update of another one is lost."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -13,7 +15,7 @@ from central_dispatch.fleet.actor import Role
 from central_dispatch.jobs.job import NewJob
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.audit.models import AuditEntry
-from central_dispatch.portal.pages.fragments import FRAGMENTS, Fragments
+from central_dispatch.portal.pages.fragments import FRAGMENTS, FRESH_S, Fragments
 from central_dispatch.portal.pages.jobs.words import Circumstances, why_not
 from central_dispatch.worker_manager import enqueueing, job_record
 from central_dispatch.worker_manager.counts import forget
@@ -75,6 +77,46 @@ def test_an_address_with_nonsense_shows_a_list_and_no_error(client: Client) -> N
     ):  # fmt: skip
         assert client.get(f"/worker-manager/jobs/?{query}", secure=True).status_code == 200, query
     assert client.get("/worker-manager/jobs/99999999999999999999999/", secure=True).status_code == 404
+
+
+def over_all(client: Client, query: str, **more: str) -> HttpResponse:
+    values = {"filter": query, "over": "all", **more}
+    answer: HttpResponse = client.post("/worker-manager/jobs/cancel/", values, secure=True, follow=True)
+    return answer
+
+
+@pytest.mark.parametrize("query", ["batch=12a", "from=yesterday", "to=2026-13-01", "span=9y", "batch=1&from=soon"])
+def test_nothing_is_done_to_all_that_a_list_finds_by_a_filter_that_cannot_be_read(client: Client, query: str) -> None:
+    put(3)
+    for confirm in ("", "yes"):
+        page = over_all(client, f"?{query}", confirm=confirm).content.decode()
+        assert "cannot be read. Mend this filter first." in page
+        assert "Cancel 3" not in page
+    assert Job.objects.filter(state="waiting").count() == 3
+    assert "cannot be read. The list is as if" in text(client, f"/worker-manager/jobs/?{query}")
+    assert "cannot be read" not in text(client, "/worker-manager/jobs/?batch=12&from=2026-01-01T10:00&span=1h")
+
+
+def test_a_confirmation_names_the_filters_that_count_and_no_other(client: Client) -> None:
+    jobs = put(2)
+    page = over_all(client, f"?q={jobs[0]}&queue=ftp&batch=4").content.decode()
+    assert re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page)[0] == ("Error text or number", str(jobs[0]))
+    assert "<dd>ftp</dd>" not in page
+    assert "<dt>Batch</dt>" not in page
+    assert "not heeded: Queue, Batch." in text(client, f"/worker-manager/jobs/?q={jobs[0]}&queue=ftp&batch=4")
+    page = over_all(client, "?queue=housekeeping&from=2026-01-01T10:00&span=1h").content.decode()
+    assert "<dd>housekeeping</dd>" in page
+    assert "<dt>Within</dt>" not in page
+    assert "Cancel 2" in page
+
+
+def test_within_a_span_of_what_is_to_come_looks_ahead_in_a_batch_too(client: Client) -> None:
+    jobs = put(2)
+    Job.objects.filter(pk=jobs[0]).update(batch=7, batch_index=1)
+    Job.objects.filter(pk=jobs[1]).update(batch=7, batch_index=2, due_at=timezone.now() + timedelta(days=2))
+    for query, found in (("span=1d", [True, False]), ("span=7d", [True, True])):
+        page = text(client, f"/worker-manager/jobs/?state=waiting&batch=7&{query}")
+        assert [f'id="job-{job}"' in page for job in jobs] == found, query
 
 
 def test_a_percent_sign_is_looked_for_as_itself(client: Client) -> None:
@@ -164,6 +206,20 @@ def test_a_part_is_rendered_once_for_many_and_anew_after_its_time() -> None:
     fragments.get("c", render)  # "a" goes: it was used longest ago
     assert fragments.get("a", render) == "4"
     assert Fragments(fresh_s=0).get("a", render) == "5"
+
+
+def test_what_a_page_does_is_in_the_part_that_is_asked_for_next(client: Client) -> None:
+    (job,) = put()
+    part = {"secure": True, "headers": {"HX-Request": "true"}}
+    FRAGMENTS._fresh_s = 3600
+    try:
+        assert f'id="job-{job}"' in client.get("/worker-manager/jobs/?state=waiting&order=due", **part).content.decode()
+        client.post(f"/worker-manager/jobs/{job}/cancel/", secure=True)
+        page = client.get("/worker-manager/jobs/?state=waiting&order=due", **part).content.decode()
+        assert f'id="job-{job}"' not in page
+    finally:
+        FRAGMENTS._fresh_s = FRESH_S
+        FRAGMENTS.forget()
 
 
 def test_a_part_is_not_shared_between_different_rights(

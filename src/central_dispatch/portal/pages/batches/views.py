@@ -10,9 +10,10 @@ from django.views.decorators.http import require_POST, require_safe
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.access import actor_of, requires
+from central_dispatch.portal.pages.fragments import changed
 from central_dispatch.portal.pages.paging import paged
 from central_dispatch.portal.pages.rendering import say, show
-from central_dispatch.worker_manager import batches, counts
+from central_dispatch.worker_manager import batches
 
 _LARGEST = 2**63 - 1
 
@@ -47,7 +48,7 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, number: int, answer: int | Refused, done: str) -> HttpResponse:
-    counts.forget()
+    changed()
     if isinstance(answer, Refused):
         say(request, answer)
     else:

@@ -11,17 +11,18 @@ from django.views.decorators.http import require_POST
 
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.access import actor_of, requires
-from central_dispatch.portal.pages.jobs.asked import Asked, asked, numbers
+from central_dispatch.portal.pages.fragments import changed
+from central_dispatch.portal.pages.jobs.asked import LABELS, Asked, asked, numbers
 from central_dispatch.portal.pages.rendering import say
 from central_dispatch.worker_manager import bulk as many
-from central_dispatch.worker_manager import counts, services
+from central_dispatch.worker_manager import services
 from central_dispatch.worker_manager.job_search import Wanted
 
 _LONGEST_REASON = 500
 
 
 def _back(number: int) -> HttpResponse:
-    counts.forget()
+    changed()
     return HttpResponseRedirect(reverse("job", args=[number]))
 
 
@@ -97,6 +98,10 @@ def _many(request: HttpRequest, act: many.Act) -> HttpResponse:
     if not (over_all or chosen):
         messages.error(request, "Nothing is selected. Tick the jobs first.")
         return HttpResponseRedirect(back)
+    if over_all and ask.unread:
+        for name in ask.unread:
+            messages.error(request, f"{LABELS[name]}: “{ask.values[name]}” cannot be read. Mend this filter first.")
+        return HttpResponseRedirect(back)
     wanted = ask.wanted if over_all else Wanted(numbers=chosen)
     values = {
         "act": act,
@@ -116,7 +121,7 @@ def _apply(request: HttpRequest, act: many.Act, wanted: Wanted, values: dict[str
     after = request.POST.get("after", "0")
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0  # noqa: PLR2004 64 bits
     answer = many.apply(actor_of(request), act, wanted, after=start, why=_why(request))
-    counts.forget()
+    changed()
     if isinstance(answer, Refused):
         say(request, answer)
         return HttpResponseRedirect(values["back"])
@@ -145,16 +150,6 @@ def _jobs(count: int) -> str:
 
 
 def filter_words(ask: Asked) -> list[tuple[str, str]]:
-    """Return what a filter says, for its confirmation."""
-    labels = {
-        "state": "State",
-        "queue": "Queue",
-        "q": "Error text or number",
-        "record": "Record",
-        "instance": "Instance",
-        "batch": "Batch",
-        "span": "Within",
-        "from": "From",
-        "to": "Until",
-    }
-    return [(label, ask.values[name].replace("_", " ")) for name, label in labels.items() if name in ask.values]
+    """Return what a filter finds by, for its confirmation: what does not count is not said."""
+    counted = ask.values.keys() - ask.idle
+    return [(label, ask.values[name].replace("_", " ")) for name, label in LABELS.items() if name in counted]

@@ -1,5 +1,6 @@
 """What an address asks of the list of jobs, and the addresses of its neighbours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,18 @@ SPANS = {
 }
 #: What the address may carry; everything else is dropped from the links that are made of it.
 FILTERS = ("state", "queue", "q", "record", "instance", "batch", "order", "span", "from", "to")
+#: What people call the filters.
+LABELS = {
+    "state": "State",
+    "queue": "Queue",
+    "q": "Error text or number",
+    "record": "Record",
+    "instance": "Instance",
+    "batch": "Batch",
+    "span": "Within",
+    "from": "From",
+    "to": "Until",
+}
 _LARGEST = 2**63 - 1
 
 
@@ -33,6 +46,7 @@ class Asked:
     after: Place | None = None
     before: Place | None = None
     held: tuple[int, ...] = ()  # these rows again, whatever the filters say: something is selected
+    unread: tuple[str, ...] = ()  # filters whose text cannot be read: the list passes them over, and no act may
 
     def address(self, **changes: str) -> str:
         """Return the query of this list with some filters changed (empty: without it), at its first page."""
@@ -58,9 +72,16 @@ class Asked:
         """Something besides state and order is asked for."""
         return any(name not in {"state", "order"} for name in self.values)
 
+    @property
+    def idle(self) -> frozenset[str]:
+        """Filters that are set and do not count beside another one that is set."""
+        if self.wanted.numbers:
+            return frozenset(self.values) - {"q"}  # a job that is named by its number is shown, whatever else is asked
+        return frozenset({"span"} & self.values.keys()) if _moment(self.values.get("from", "")) else frozenset()
+
 
 def asked(query: QueryDict, now: datetime) -> Asked:
-    """Read an address. What cannot be read is passed over: a bad link shows a longer list, not an error."""
+    """Read an address. What cannot be read is passed over, and said: a bad link shows a longer list."""
     values = {name: value for name in FILTERS if (value := query.get(name, "").strip()[:200])}
     if values.get("state") not in ORDERS:
         values.pop("state", None)
@@ -71,12 +92,19 @@ def asked(query: QueryDict, now: datetime) -> Asked:
         after=_place(query.get("after", ""), wanted),
         before=_place(query.get("before", ""), wanted),
         held=numbers(query.get("held", "").split(",")),
+        unread=_unread(values),
     )
 
 
 def numbers(texts: list[str]) -> tuple[int, ...]:
     """Return the jobs' numbers among some texts."""
     return tuple(dict.fromkeys(number for text in texts if (number := _number(text)) is not None))[:MOST_NUMBERS]
+
+
+def _unread(values: dict[str, str]) -> tuple[str, ...]:
+    """Return the filters that are set and cannot be read."""
+    reads: dict[str, Callable[[str], object]] = {"batch": _number, "from": _moment, "to": _moment, "span": SPANS.get}
+    return tuple(name for name, read in reads.items() if name in values and read(values[name]) is None)
 
 
 def _wanted(values: dict[str, str], now: datetime) -> Wanted:
@@ -98,7 +126,7 @@ def _wanted(values: dict[str, str], now: datetime) -> Wanted:
     if span is None or wanted.since is not None:
         return wanted
     # What is still to come is looked for ahead of now.
-    ahead = wanted.ordered in {"due", "expires"}
+    ahead = wanted.span_of in {"due_at", "expires_at"}
     bounds = {"until": now + span[0]} if ahead else {"since": now - span[0]}
     return Wanted(**{name: getattr(wanted, name) for name in Wanted.__slots__} | bounds)
 

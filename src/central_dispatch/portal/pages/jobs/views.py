@@ -14,7 +14,7 @@ from central_dispatch.fleet.permissions import may
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.fragments import show_shared
-from central_dispatch.portal.pages.jobs.asked import SPANS, Asked, asked
+from central_dispatch.portal.pages.jobs.asked import LABELS, SPANS, Asked, asked
 from central_dispatch.portal.pages.jobs.output import end_of, readable
 from central_dispatch.portal.pages.jobs.words import (
     Circumstances,
@@ -72,6 +72,8 @@ def _listed(request: HttpRequest, ask: Asked, now: datetime) -> dict[str, Any]:
     found = find(wanted, after=ask.after, before=ask.before)
     return {
         "ask": ask,
+        "unread": [(LABELS[name], ask.values[name]) for name in ask.unread],
+        "idle": [label for name, label in LABELS.items() if name in ask.idle],
         "rows": [Row(job, state_of(job), about(job), expires_soon(job, now)) for job in found.jobs],
         "tabs": _tabs(ask),
         "pages": _pages(ask, found),
@@ -79,7 +81,6 @@ def _listed(request: HttpRequest, ask: Asked, now: datetime) -> dict[str, Any]:
         "spans": {name: words for name, (_, words) in SPANS.items()},
         "orders": {order: _ORDER_WORDS[order] for order in ORDERS[ask.wanted.state]},
         "order": ask.wanted.ordered,
-        "ahead": ask.wanted.ordered in {"due", "expires"},
         "acts": _acts_for(request, ask.wanted.state),
     }
 

@@ -18,9 +18,9 @@ from central_dispatch.fleet.refusal import Refused
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.pages.charts import bars
-from central_dispatch.portal.pages.fragments import show_shared
+from central_dispatch.portal.pages.fragments import changed, show_shared
 from central_dispatch.portal.pages.rendering import say, show
-from central_dispatch.worker_manager import counts, services
+from central_dispatch.worker_manager import services
 from central_dispatch.worker_manager.bells import broker
 from central_dispatch.worker_manager.job_search import Wanted, find
 from central_dispatch.worker_manager.queue_lines import QueueLine, line, lines
@@ -79,7 +79,7 @@ def _permitted(request: HttpRequest) -> set[str]:
 
 
 def _to(request: HttpRequest, name: str) -> HttpResponse:
-    counts.forget()
+    changed()
     back = reverse("queues") if request.POST.get("back") == "queues" else reverse("queue", args=[name])
     return HttpResponseRedirect(back)
 
