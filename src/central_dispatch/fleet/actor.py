@@ -55,7 +55,8 @@ _TITLES = {
 class Limits:
     """The things that a person may act on, by id. Both of the fleet's empty: every instance and worker.
 
-    An instance is within them by its own id or by its worker's. `databoxes` empty: every databox.
+    An instance is within them by its own id or by its worker's. `databoxes` confine nothing yet: they are kept for the
+    acts of the media library.
     """
 
     workers: frozenset[str] = frozenset()

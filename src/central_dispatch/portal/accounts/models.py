@@ -33,7 +33,8 @@ class User(AbstractUser):
 
     #: The names of the roles, with spaces. Blank, as an older program would leave it: none.
     role_words = models.CharField(max_length=200, blank=True, db_default="", default="")
-    #: {"workers": [id], "instances": [id], "databoxes": [id]}: what acts are confined to; without a list, nothing.
+    #: {"workers": [id], "instances": [id], "databoxes": [id]}: what acts are confined to (`fleet.actor.Limits`: no act
+    #: asks for the databoxes yet). Without a list, nothing is.
     limits_json = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     #: An administrator made the password: the person changes it before anything else.
     password_is_passing = models.BooleanField(default=False, db_default=False, editable=False)

@@ -5,6 +5,7 @@ import pytest
 from django.test import Client
 
 from central_dispatch.fleet.actor import Actor, Limits, Role
+from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.portal.accounts.models import ApiToken, User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.audit.models import AuditEntry
@@ -71,6 +72,30 @@ def test_rights_are_changed_and_the_last_administrator_stays(root: Client, perso
     page = root.post(f"/users/{me.pk}/edit/", {"roles": ["viewer"]}, secure=True)
     assert page.status_code == 422
     assert b"the last administrator" in page.content
+
+
+def test_a_limit_to_what_is_revoked_or_deleted_or_not_on_the_page_stays_where_it_is_not_unticked(
+    root: Client, administrator: Actor, person: Callable[..., User]
+) -> None:
+    worker, _ = enrolled(administrator)
+    instance = draft(administrator, worker)
+    ada = person(Role.OPERATOR, "ada")
+    limits = Limits(frozenset({worker.pk}), frozenset({instance.pk}), frozenset({"7"}))
+    ada.limits = limits
+    ada.save()
+    Instance.objects.filter(pk=instance.pk).update(state=Instance.State.DELETED)
+    Worker.objects.filter(pk=worker.pk).update(state=Worker.State.REVOKED)
+    page = root.get(f"/users/{ada.pk}/edit/", secure=True).content.decode()
+    ticked = re.findall(r'name="workers" value="([^"]+)"[^>]*checked', page)
+    named = re.findall(r"<textarea[^>]*>\s*([^<]*)</textarea>", page)
+    values = {"roles": ["operator", "viewer"], "workers": ticked, "instances": named[0]}
+    assert root.post(f"/users/{ada.pk}/edit/", values, secure=True).status_code == 302
+    ada.refresh_from_db()
+    assert (ada.roles, ada.limits) == (Role.OPERATOR | Role.VIEWER, limits)
+    assert root.post(f"/users/{ada.pk}/edit/", {**values, "workers": []}, secure=True).status_code == 302
+    ada.refresh_from_db()
+    assert not ada.limits.workers
+    assert worker.pk not in root.get(f"/users/{ada.pk}/edit/", secure=True).content.decode(), "offered no more"
 
 
 def test_an_account_is_kept_out_let_in_given_a_password_and_removed(root: Client, person: Callable[..., User]) -> None:

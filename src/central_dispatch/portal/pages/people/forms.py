@@ -1,11 +1,13 @@
 """Forms of accounts. They carry what was typed; the services judge it."""
 
+from dataclasses import replace
+
 from django import forms
 from django.http import QueryDict
 
 from central_dispatch.fleet import queries
-from central_dispatch.fleet.actor import NO_ROLE, Limits, Role
-from central_dispatch.fleet.models import Instance
+from central_dispatch.fleet.actor import NO_LIMITS, NO_ROLE, Limits, Role
+from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.portal.accounts.models import User
 
 _SAYS = {
@@ -38,13 +40,20 @@ class RightsFields(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, person: User | None = None) -> None:
         super().__init__(data, initial=_initial(person) if person else {"roles": [Role.VIEWER.word]})
-        choices = [(worker.pk, worker.name) for worker in queries.workers()]
+        self._before = person.limits if person else NO_LIMITS
+        # A limit that were not offered would be lost with the next change; without any, everything is open.
+        offered = [
+            one for one in queries.workers(revoked=True) if not _is_revoked(one) or one.pk in self._before.workers
+        ]
+        choices = [(one.pk, f"{one.name} (revoked)" if _is_revoked(one) else one.name) for one in offered]
         self.fields["workers"].choices = choices  # type: ignore[attr-defined] # a MultipleChoiceField
 
     def clean_instances(self) -> list[str]:
         """Return the ids of the named instances."""
         names = self.cleaned_data["instances"].split()
-        found = dict(queries.instances().filter(name__in=names).values_list("name", "pk"))
+        kept = Instance.objects.filter(name__in=names, pk__in=self._before.instances)
+        found = dict(kept.values_list("name", "pk"))  # deleted ones, too
+        found |= dict(queries.instances().filter(name__in=names).values_list("name", "pk"))
         if missing := [name for name in names if name not in found]:
             raise forms.ValidationError(f"There is no instance {', '.join(missing)}.")
         return list(found.values())
@@ -56,7 +65,8 @@ class RightsFields(forms.Form):
     def chosen_limits(self) -> Limits:
         """Return the limits; call after `is_valid`."""
         given = self.cleaned_data
-        return Limits(workers=frozenset(given["workers"]), instances=frozenset(given["instances"]))
+        chosen = {name: frozenset(given[name]) for name in ("workers", "instances")}
+        return replace(self._before, **chosen)
 
 
 class NewPersonFields(RightsFields):
@@ -68,6 +78,10 @@ class NewPersonFields(RightsFields):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
     field_order = ("username",)
+
+
+def _is_revoked(worker: Worker) -> bool:
+    return bool(worker.state == Worker.State.REVOKED)
 
 
 def _initial(person: User) -> dict[str, object]:
