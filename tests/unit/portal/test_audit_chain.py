@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -10,6 +12,8 @@ from django.db import connection, connections
 
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import Actor, Role
+from central_dispatch.portal.audit import verifying
+from central_dispatch.portal.audit.chain import link
 from central_dispatch.portal.audit.models import AuditEntry
 from central_dispatch.portal.audit.verifying import Broken, Whole, verify
 
@@ -110,6 +114,29 @@ def test_several_processes_write_one_chain(trail: list[int]) -> None:
     found = verify()
     assert isinstance(found, Whole)
     assert found.entries == len(trail) + 75
+
+
+def test_what_is_written_while_the_trail_is_read_is_read_too(trail: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        try:
+            audit.record(BY, "login", "user:ada")
+        finally:
+            connections.close_all()
+
+    calls = []
+
+    def slow(*values: Any) -> str:
+        calls.append(1)
+        if len(calls) == len(trail):
+            writer = threading.Thread(target=write)
+            writer.start()
+            writer.join()
+        return link(*values)
+
+    monkeypatch.setattr(verifying, "link", slow)
+    found = verify()
+    assert isinstance(found, Whole), found
+    assert found.entries == len(trail) + 1
 
 
 def test_entries_of_the_release_before_are_sealed_by_the_migration(database: Path) -> None:
