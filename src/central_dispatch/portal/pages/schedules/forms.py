@@ -71,17 +71,23 @@ class ScheduleFields(forms.Form):
             raise forms.ValidationError(f"This is no JSON: {error}.") from None
         if not isinstance(value, dict):
             raise forms.ValidationError("Use a JSON object, such as {}.")
-        kept: dict[str, Any] = _kept(value, self._before)
+        kept: dict[str, Any] = _kept(value, shown_payload(self._queue, self._before), self._before)
         return kept
 
 
-def _kept(value: Any, before: Any) -> Any:  # noqa: ANN401 JSON
-    """Return a value with what was hidden in it as it was before."""
-    if value == MASK:
-        return before if before is not None else value
+def _kept(value: Any, shown: Any, before: Any) -> Any:  # noqa: ANN401 JSON
+    """Return a value with each text that was shown with something hidden, and left as it was, as it was before."""
+    if isinstance(value, str) and MASK in value:
+        if value != shown:
+            raise forms.ValidationError(
+                f"{MASK} stands for a secret that is hidden. Write the whole value, or leave it as it was shown."
+            )
+        return before
     if isinstance(value, dict):
-        old = before if isinstance(before, dict) else {}
-        return {key: _kept(one, old.get(key)) for key, one in value.items()}
-    if isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
-        return [_kept(one, old) for one, old in zip(value, before, strict=True)]
+        old = (shown, before) if isinstance(shown, dict) and isinstance(before, dict) else ({}, {})
+        return {key: _kept(one, *(side.get(key) for side in old)) for key, one in value.items()}
+    if isinstance(value, list):
+        same = isinstance(shown, list) and len(shown) == len(value)
+        old_ones = zip(shown, before, strict=True) if same else [(None, None)] * len(value)
+        return [_kept(one, *old_one) for one, old_one in zip(value, old_ones, strict=True)]
     return value
