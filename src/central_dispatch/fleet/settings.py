@@ -1,5 +1,7 @@
 """What administrators set in the portal, by groups. Read where it matters, so that a change counts at once."""
 
+import logging
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from django.db import transaction
@@ -12,6 +14,8 @@ from central_dispatch.fleet.models import Setting
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, forbidden, problems_of
 
+_log = logging.getLogger(__name__)
+
 
 class Group(BaseModel):
     """A group of settings. Every field has a default; a value that this release does not understand is left out."""
@@ -20,6 +24,11 @@ class Group(BaseModel):
     name: ClassVar[str]
     #: Fields that are sealed; the audit trail says of them only whether they changed.
     secret: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def known_of(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Return what this release understands of a stored value, where a field can be understood in part."""
+        return value
 
 
 class LoginRules(Group):
@@ -35,6 +44,17 @@ class LoginRules(Group):
             return Role.named(words).words
         except KeyError as error:
             raise ValueError(f"there is no role {error.args[0].lower()}") from None
+
+    @classmethod
+    def known_of(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the roles that this release does not know: the rule still holds for the others."""
+        words = value.get("second_factor_roles")
+        if not isinstance(words, list):
+            return value
+        known = [word for word in words if isinstance(word, str) and word.upper() in Role.__members__]
+        if len(known) < len(words):
+            _say_left_out(cls.name, f"roles that this release does not know, of {words}")
+        return {**value, "second_factor_roles": known}
 
     def wants_second_factor(self, roles: Role) -> bool:
         """Say whether somebody with these roles must have a second factor."""
@@ -57,10 +77,13 @@ def read(group: type[GroupT]) -> GroupT:
     """Return a group as it is set, with defaults for the rest."""
     row = Setting.objects.filter(pk=group.name).first()
     value = {name: item for name, item in (row.value if row else {}).items() if name in group.model_fields}
+    value = group.known_of(value)
     try:
         return group.model_validate(value)
-    except ValidationError:
-        return group()
+    except ValidationError as error:
+        bad = {str(one["loc"][0]) for one in error.errors() if one["loc"]}
+        _say_left_out(group.name, f"what this release does not understand: {', '.join(sorted(bad))}")
+        return group.model_validate({name: item for name, item in value.items() if name not in bad})
 
 
 def change(by: Actor, group: type[GroupT], values: dict[str, Any]) -> GroupT | Refused:
@@ -89,6 +112,12 @@ def change(by: Actor, group: type[GroupT], values: dict[str, Any]) -> GroupT | R
         )
         announce("settings")
     return after
+
+
+@cache
+def _say_left_out(name: str, what: str) -> None:
+    """Log it, once: settings are read at every request."""
+    _log.warning("the settings “%s” hold %s; it is left out", name, what)
 
 
 def _shown(group: type[Group], name: str, value: object) -> object:

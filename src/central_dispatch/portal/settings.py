@@ -65,7 +65,6 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "central_dispatch.portal.pages.context.portal",
-                "central_dispatch.portal.pages.context.portal",
             ],
             "builtins": ["central_dispatch.portal.pages.markup"],
             "loaders": [("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])],
@@ -94,7 +93,6 @@ AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
 AXES_VERBOSE = False
-AXES_LOCKOUT_CALLABLE = "central_dispatch.portal.pages.login.locked_out"
 
 # Transport and cookies. The server speaks only TLS.
 SECURE_HSTS_SECONDS = 31_536_000

@@ -7,7 +7,7 @@ from ninja.security.base import AuthBase
 
 from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.permissions import ACTS, may
-from central_dispatch.portal.accounts.arrival import first_task, is_fresh
+from central_dispatch.portal.accounts.arrival import first_task
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.tokens import actor_by_token
 from central_dispatch.portal.host_api.views import bearer
@@ -20,22 +20,17 @@ class Needs(AuthBase):
     openapi_scheme = "bearer"
     openapi_description = "An API token, or the session cookie of the portal"
 
-    def __init__(self, act: str, *, fresh: bool = False) -> None:
-        """`act` is a row of `fleet.permissions.ACTS` (`KeyError`); the service asks again, with its object.
-
-        `fresh`: a session must have shown lately who it is.
-        """
+    def __init__(self, act: str) -> None:
+        """`act` is a row of `fleet.permissions.ACTS` (`KeyError`); the service asks again, with its object."""
         super().__init__()
         ACTS[act]
-        self.act, self.fresh = act, fresh
+        self.act = act
 
     def __call__(self, request: HttpRequest) -> Actor | None:
         """Return the caller; None: nobody (401). Raises 403 where roles or the token's scope do not permit the act."""
         actor = _caller(request)
         if actor is not None and not may(actor, self.act):
             raise HttpError(403, f"this needs a role, and a token, that permits “{self.act}”")
-        if actor is not None and self.fresh and actor.scope is None and not is_fresh(request):
-            raise HttpError(403, "confirm in the portal who you are (Your account), or use an API token")
         return actor
 
 
