@@ -1,7 +1,14 @@
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connections
 from django.test import Client
 
 from central_dispatch.fleet.actor import Actor, Limits, Role
 from central_dispatch.fleet.refusal import Refused
+from central_dispatch.portal.accounts import people
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.people import (
     NewPassword,
@@ -9,6 +16,7 @@ from central_dispatch.portal.accounts.people import (
     change_rights,
     new_password,
     remove_person,
+    rights_of,
     set_active,
 )
 from central_dispatch.portal.audit.models import AuditEntry
@@ -120,3 +128,30 @@ def test_limits_name_things_that_exist(administrator: Actor) -> None:
     refused = add_person(administrator, "ada", Role.OPERATOR, limits=Limits(workers=frozenset({"nothing"})))
     assert isinstance(refused, Refused)
     assert refused.problems[0].field == "workers"
+
+
+def test_of_two_administrators_who_are_demoted_at_once_one_stays(
+    administrator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_person(administrator, "ada", Role.ADMINISTRATOR)
+    both, seen = threading.Barrier(2), threading.local()
+
+    def together(user: User) -> dict[str, list[str]]:
+        # Its second call is after the check and before the change: there each waits for the other, if it can.
+        seen.calls = getattr(seen, "calls", 0) + 1
+        if seen.calls == 2:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(1)
+        return rights_of(user)
+
+    def demote(name: str) -> object:
+        try:
+            return change_rights(administrator, name, Role.VIEWER)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(people, "rights_of", together)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(demote, ("administrator", "ada")))
+    assert sorted(type(answer).__name__ for answer in answers) == ["Refused", "User"]
+    assert User.objects.holding(Role.ADMINISTRATOR).count() == 1

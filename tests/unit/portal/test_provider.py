@@ -9,9 +9,12 @@ import httpx
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from central_dispatch.fleet.actor import Role
+from central_dispatch.fleet.actor import Actor, Role
 from central_dispatch.fleet.home import home_directory
+from central_dispatch.fleet.refusal import Refused
+from central_dispatch.portal.accounts import vouched
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.audit.models import AuditEntry
 from dispatchers.oidc_provider import SECRET, Provider, running_provider
@@ -76,9 +79,10 @@ def test_who_has_a_mapped_role_gets_an_account_with_it_and_in(
 
 
 def test_roles_follow_the_provider_at_each_login_and_who_has_none_any_more_stays_out(
-    provider: Provider, configure: Callable[[str], None]
+    provider: Provider, configure: Callable[[str], None], person: Callable[..., User]
 ) -> None:
     configure(MAPPED)
+    person(Role.ADMINISTRATOR, "root")
     provider.claims["groups"] = ["admins"]
     first = browser()
     go(first)
@@ -91,6 +95,26 @@ def test_roles_follow_the_provider_at_each_login_and_who_has_none_any_more_stays
     assert go(late).status_code == 403
     assert late.get("/", secure=True).status_code == 302
     assert User.objects.get(username="ada").roles == Role(0)
+
+
+def test_the_provider_does_not_take_the_last_administrator_away_and_lets_nobody_in_as_one_who_is_none(
+    provider: Provider, configure: Callable[[str], None], person: Callable[..., User]
+) -> None:
+    configure(MAPPED)
+    provider.claims["groups"] = ["admins"]
+    go(browser())
+    for groups in (["media"], []):
+        provider.claims["groups"] = groups
+        client = browser()
+        answer = go(client)
+        assert answer.status_code == 403
+        assert b"the last administrator" in answer.content
+        assert client.get("/", secure=True).status_code == 302
+        assert User.objects.get(username="ada").roles == Role.ADMINISTRATOR
+    person(Role.ADMINISTRATOR, "root")
+    provider.claims["groups"] = ["media"]
+    assert go(browser()).status_code == 302
+    assert Role.ADMINISTRATOR not in User.objects.get(username="ada").roles
 
 
 def test_nobody_gets_in_who_is_neither_mapped_nor_linked(provider: Provider, configure: Callable[[str], None]) -> None:
@@ -144,6 +168,43 @@ def test_an_account_is_linked_by_its_owner_and_opens_by_the_provider_from_then_o
     bob = signed_in("bob")
     bob.post("/account/link/remove/", secure=True)
     assert go(browser()).status_code == 403
+
+
+def test_nobody_links_an_identity_by_a_one_time_password(
+    provider: Provider, configure: Callable[[str], None], person: Callable[..., User]
+) -> None:
+    assert provider
+    configure("")
+    bob = with_password(person, "bob")
+    User.objects.filter(pk=bob.pk).update(password_is_passing=True)
+    client = signed_in("bob")
+    assert client.get("/login/provider/?for=link", secure=True)["location"] == "/account/"
+    User.objects.filter(pk=bob.pk).update(password_is_passing=False)
+    go(client, "for=link", change=lambda address: passing(bob) or address)
+    assert User.objects.get(pk=bob.pk).vouched_as is None, "nor when it became one on the way"
+
+
+def passing(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(password_is_passing=True)
+
+
+def test_an_administrator_removes_the_link_of_another_whose_sessions_end(
+    provider: Provider, configure: Callable[[str], None], person: Callable[..., User], browser: Callable[..., Client]
+) -> None:
+    assert provider
+    configure("")
+    bob = with_password(person, "bob")
+    client = signed_in("bob")
+    go(client, "for=link")
+    address = f"/users/{bob.pk}/link/remove/"
+    root = browser(person(Role.ADMINISTRATOR, "root"), csrf=False)
+    assert address in root.get(f"/users/{bob.pk}/", secure=True).content.decode()
+    root.post(address, secure=True)
+    assert User.objects.get(pk=bob.pk).vouched_as is None
+    assert client.get("/account/", secure=True)["location"].startswith("/login/")
+    assert address not in root.get(f"/users/{bob.pk}/", secure=True).content.decode()
+    assert AuditEntry.objects.filter(what="account.unlink", who="root", title="bob").exists()
+    assert isinstance(vouched.unlink(Actor("eve", Role.OPERATOR, 99), "bob"), Refused)
 
 
 def test_a_deactivated_account_stays_closed(
@@ -227,7 +288,7 @@ def test_a_mapped_person_with_a_second_factor_is_asked_for_its_code(
     provider.claims["groups"] = ["admins"]
     go(browser())
     user = User.objects.get(username="ada")
-    secret = second_factor.set_up(user)
+    secret = second_factor.set_up(user, timezone.now())
     assert isinstance(secret, second_factor.SetUp)
     code, now = code_of(secret.secret)
     assert isinstance(second_factor.confirm(user.actor("page", ""), user, code, now), list)

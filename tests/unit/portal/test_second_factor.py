@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from central_dispatch.fleet import settings
 from central_dispatch.fleet.actor import Actor, Role
@@ -10,7 +11,8 @@ from central_dispatch.fleet.home import secret_key_path
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.accounts import second_factor
 from central_dispatch.portal.accounts.models import RecoveryCode, SecondFactor, User
-from central_dispatch.portal.accounts.second_factor import SetUp, confirm, remove, set_up, verify
+from central_dispatch.portal.accounts.people import change_own_password, new_password
+from central_dispatch.portal.accounts.second_factor import SET_UP_WITHIN, SetUp, confirm, remove, set_up, verify
 from central_dispatch.portal.audit.models import AuditEntry
 from dispatchers.codes import code_of
 
@@ -28,7 +30,7 @@ def ada(person: Callable[..., User]) -> User:
 @pytest.fixture
 def secret(ada: User) -> str:
     """ada's, in use."""
-    shown = set_up(ada)
+    shown = set_up(ada, timezone.now())
     assert isinstance(shown, SetUp)
     assert isinstance(confirm(ada.actor("page", ""), ada, *code_of(shown.secret)), list)
     return shown.secret
@@ -103,15 +105,15 @@ def test_five_wrong_codes_close_the_sign_in_as_wrong_passwords_do(ada: User, sec
 
 
 def test_the_secret_is_kept_sealed_and_shown_until_it_is_confirmed_and_never_again(ada: User) -> None:
-    shown = set_up(ada)
+    shown = set_up(ada, timezone.now())
     assert isinstance(shown, SetUp)
-    assert set_up(ada) == shown
+    assert set_up(ada, timezone.now()) == shown
     assert shown.secret not in repr(shown)
     assert shown.secret not in str(list(SecondFactor.objects.values()))
     assert isinstance(confirm(ada.actor("page", ""), ada, "000000", code_of(shown.secret)[1]), Refused)
     assert not second_factor.has_second_factor(ada)
     confirm(ada.actor("page", ""), ada, *code_of(shown.secret))
-    assert isinstance(set_up(ada), Refused)
+    assert isinstance(set_up(ada, timezone.now()), Refused)
     assert all(shown.secret not in str(entry.__dict__) for entry in AuditEntry.objects.all())
 
 
@@ -134,7 +136,7 @@ def test_roles_may_want_one_and_nothing_else_is_open_before_it(ada: User, admini
     assert client.get("/api/v1/instances", secure=True).status_code == 403
     page = client.get("/account/second-factor/", secure=True)
     assert page.status_code == 200
-    shown = set_up(ada)
+    shown = set_up(ada, timezone.now())
     assert isinstance(shown, SetUp)
     answer = client.post("/account/second-factor/", {"code": code_of(shown.secret)[0]}, secure=True)
     assert b"Recovery codes" in answer.content
@@ -191,3 +193,76 @@ def _listed(client: Client, user: User) -> list[object]:
     from central_dispatch.portal.accounts import sessions  # noqa: PLC0415 only here
 
     return list(sessions.of(user, client.session.session_key))
+
+
+def test_a_secret_that_is_not_confirmed_in_time_is_replaced_and_its_codes_are_not_right(ada: User) -> None:
+    now = timezone.now()
+    shown = set_up(ada, now)
+    assert isinstance(shown, SetUp)
+    assert set_up(ada, now + SET_UP_WITHIN) == shown
+    code, later = code_of(shown.secret, SET_UP_WITHIN + timedelta(seconds=1))
+    assert isinstance(confirm(ada.actor("page", ""), ada, code, later), Refused)
+    fresh = set_up(ada, later)
+    assert isinstance(fresh, SetUp)
+    assert fresh.secret != shown.secret
+    assert isinstance(confirm(ada.actor("page", ""), ada, *code_of(fresh.secret, SET_UP_WITHIN)), list)
+
+
+def test_a_secret_that_somebody_saw_before_the_password_changed_is_not_the_one_that_comes_into_use(
+    ada: User, administrator: Actor
+) -> None:
+    seen = set_up(ada, timezone.now())
+    assert isinstance(seen, SetUp)
+    new_password(administrator, "ada", "another horse battery")
+    assert not SecondFactor.objects.exists()
+    set_up(ada, timezone.now())
+    change_own_password(ada.actor("page", ""), PASSWORD, None)
+    assert not SecondFactor.objects.exists()
+
+
+def test_a_second_factor_in_use_stays_when_the_password_changes(ada: User, secret: str, administrator: Actor) -> None:
+    assert secret
+    new_password(administrator, "ada", "another horse battery")
+    assert second_factor.has_second_factor(ada)
+
+
+def test_no_secret_is_shown_to_whoever_has_a_one_time_password(ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(password_is_passing=True)
+    client = browser()
+    password(client)
+    for answer in (
+        client.get("/account/second-factor/", secure=True),
+        client.post("/account/second-factor/", {"code": "000000"}, secure=True),
+    ):
+        assert (answer.status_code, answer["location"]) == (302, "/account/")
+    assert not SecondFactor.objects.exists()
+
+
+def test_the_old_password_cannot_be_guessed_where_it_is_changed(ada: User) -> None:
+    client = browser()
+    password(client)
+    new = {"new_password1": "only ada knows it", "new_password2": "only ada knows it"}
+    for _ in range(5):
+        client.post("/account/", {"old_password": "wrong", **new}, secure=True)
+    assert client.post("/account/", {"old_password": PASSWORD, **new}, secure=True).status_code == 429
+    ada.refresh_from_db()
+    assert ada.check_password(PASSWORD)
+    assert client.get("/account/", secure=True).status_code == 200, "the session stays"
+
+
+def test_a_change_of_the_password_is_whole_or_not_at_all(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = browser(), browser()
+    here.raise_request_exception = False
+    for client in (here, there):
+        password(client)
+    new = {"old_password": PASSWORD, "new_password1": "only ada knows it", "new_password2": "only ada knows it"}
+    with monkeypatch.context() as broken:
+        broken.setattr("central_dispatch.portal.audit.trail.link", lambda *_: 1 / 0)
+        assert here.post("/account/", new, secure=True).status_code == 500
+    ada.refresh_from_db()
+    assert ada.check_password(PASSWORD)
+    assert inside(there)
+    assert here.post("/account/", new, secure=True).status_code == 302
+    assert inside(here)
+    assert not inside(there)
+    assert AuditEntry.objects.filter(what="account.password", who="ada").count() == 1

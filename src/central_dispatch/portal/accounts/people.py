@@ -18,6 +18,8 @@ from central_dispatch.fleet.models import Instance, Worker
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, conflict, forbidden
 from central_dispatch.portal.accounts.models import User
+from central_dispatch.portal.accounts.second_factor import forget_unconfirmed
+from central_dispatch.portal.accounts.sessions import end_others
 from central_dispatch.provisioning.problem import Problem
 
 _LONGEST_NAME = 150
@@ -69,8 +71,28 @@ def new_password(by: Actor, username: str, password: str | None = None) -> NewPa
     made = _with_password(user, password)
     with transaction.atomic():
         _save(user, "password", "password_is_passing")
+        forget_unconfirmed(user)
         audit.record(by, "account.password", _subject(user), title=user.username)
     return made
+
+
+def change_own_password(by: Actor, password: str, session_key: str | None) -> User | Refused:
+    """Give oneself this password, after the old one was asked for; one's other sessions end, but for this one."""
+    if not may(by, "account.own"):
+        return forbidden("this takes a role")
+    user = User.objects.filter(pk=by.user_id or 0).first()
+    if user is None:
+        return absent("account")
+    if problems := _password_problems(password, user):
+        return Refused("invalid", problems)
+    _with_password(user, password)
+    with transaction.atomic():
+        user.save(update_fields=["password", "password_is_passing"])
+        end_others(user, session_key)
+        forget_unconfirmed(user)
+        audit.record(by, "account.password", _subject(user), title=user.username)
+        announce("accounts")
+    return user
 
 
 def change_rights(by: Actor, username: str, roles: Role, limits: Limits | None = None) -> User | Refused:
@@ -80,11 +102,12 @@ def change_rights(by: Actor, username: str, roles: Role, limits: Limits | None =
     if limits is not None and (problems := _limit_problems(limits)):
         return Refused("invalid", problems)
     with transaction.atomic():
+        lock_administrators()
         user = User.objects.select_for_update().filter(username=username).first()
         if user is None:
             return absent("account")
         before = rights_of(user)
-        if Role.ADMINISTRATOR not in roles and (refused := _keeps_an_administrator(user)):
+        if Role.ADMINISTRATOR not in roles and (refused := keeps_an_administrator(user)):
             return refused
         user.roles = roles
         user.limits = user.limits if limits is None else limits
@@ -100,12 +123,13 @@ def set_active(by: Actor, username: str, *, active: bool) -> User | Refused:
     if not may(by, "account.change"):
         return forbidden("accounts are looked after by administrators")
     with transaction.atomic():
+        lock_administrators()
         user = User.objects.select_for_update().filter(username=username).first()
         if user is None:
             return absent("account")
         if user.is_active == active:
             return user
-        if not active and (refused := _keeps_an_administrator(user)):
+        if not active and (refused := keeps_an_administrator(user)):
             return refused
         user.is_active = active
         _save(user, "is_active")
@@ -119,10 +143,11 @@ def remove_person(by: Actor, username: str) -> User | Refused:
     if not may(by, "account.remove"):
         return forbidden("accounts are removed by administrators")
     with transaction.atomic():
+        lock_administrators()
         user = User.objects.select_for_update().filter(username=username).first()
         if user is None:
             return absent("account")
-        if refused := _keeps_an_administrator(user) or _keeps_workers_closed(user):
+        if refused := keeps_an_administrator(user) or _keeps_workers_closed(user):
             return refused
         audit.record(by, "account.remove", _subject(user), title=username, before=rights_of(user))
         user.delete()
@@ -175,8 +200,16 @@ def _limit_problems(limits: Limits) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
-def _keeps_an_administrator(user: User) -> Refused | None:
-    """Refuse to take the last administrator away: nobody could make another one in the portal."""
+def lock_administrators() -> None:
+    """Hold all administrators, in one order, before any other account: of two acts that take one away, one waits."""
+    list(User.objects.holding(Role.ADMINISTRATOR).select_for_update().order_by("pk").values_list("pk"))
+
+
+def keeps_an_administrator(user: User) -> Refused | None:
+    """Refuse to take the last administrator away: nobody could make another one in the portal.
+
+    The caller holds the administrators (`lock_administrators`).
+    """
     holding = User.objects.holding(Role.ADMINISTRATOR)
     if not holding.filter(pk=user.pk).exists() or holding.exclude(pk=user.pk).exists():
         return None

@@ -20,6 +20,8 @@ from central_dispatch.portal.accounts.models import RecoveryCode, SecondFactor, 
 from central_dispatch.provisioning.problem import Problem
 
 RECOVERY_CODES = 10
+#: A secret that nobody confirms is forgotten after this: it is not there for somebody who comes later.
+SET_UP_WITHIN = timedelta(minutes=10)
 #: A wrong code closes the second factor for 1, 2, 4 … s, for whoever asks: six digits would be guessed otherwise.
 LONGEST_PAUSE_S = 900
 _PURPOSE = "second factor"
@@ -45,16 +47,17 @@ def must_set_up(user: User) -> bool:
     return settings.read(settings.LoginRules).wants_second_factor(user.roles) and not has_second_factor(user)
 
 
-def set_up(user: User) -> SetUp | Refused:
-    """Begin, or go on, to set one up: the same secret until it is confirmed."""
+def set_up(user: User, now: datetime) -> SetUp | Refused:
+    """Begin, or go on, to set one up: the same secret for some minutes, until it is confirmed."""
     with transaction.atomic():
         factor = SecondFactor.objects.select_for_update().filter(user=user).first()
         if factor is not None and factor.confirmed_at is not None:
             return conflict("There is a second factor already", mend="Remove it first.")
-        secret = unseal(factor.sealed_secret, _PURPOSE) if factor else None
+        secret = unseal(factor.sealed_secret, _PURPOSE) if factor and not _is_old(factor, now) else None
         if secret is None:
             secret = base64.b32encode(secrets.token_bytes(20)).decode()
-            SecondFactor.objects.update_or_create(user=user, defaults={"sealed_secret": seal(secret, _PURPOSE)})
+            values = {"sealed_secret": seal(secret, _PURPOSE), "created_at": now, "last_step": 0}
+            SecondFactor.objects.update_or_create(user=user, defaults=values)
     label = quote(f"Central Dispatch:{user.username}")
     query = urlencode({"secret": secret, "issuer": "Central Dispatch", "digits": _DIGITS, "period": _STEP_S})
     return SetUp(secret, f"otpauth://totp/{label}?{query}")
@@ -64,7 +67,7 @@ def confirm(by: Actor, user: User, code: str, now: datetime) -> list[str] | Refu
     """Take the second factor into use after a first right code; returns the recovery codes, which are shown once."""
     with transaction.atomic():
         factor = SecondFactor.objects.select_for_update().filter(user=user).first()
-        if factor is None or factor.confirmed_at is not None:
+        if factor is None or factor.confirmed_at is not None or _is_old(factor, now):
             return conflict("There is nothing to confirm", mend="Begin anew.")
         if not _is_right(factor, code, now):
             mend = "Look at the newest one; the clock of the telephone must be right."
@@ -121,6 +124,15 @@ def remove(by: Actor, username: str) -> User | Refused:
         audit.record(by, "account.second_factor_reset", f"user:{user.username}"[:60], title=user.username)
         announce("accounts")
     return user
+
+
+def forget_unconfirmed(user: User) -> None:
+    """Forget a secret that is being set up, in the caller's act: who knew the password before may have seen it."""
+    SecondFactor.objects.filter(user=user, confirmed_at=None).delete()
+
+
+def _is_old(factor: SecondFactor, now: datetime) -> bool:
+    return now - factor.created_at > SET_UP_WITHIN
 
 
 def _is_right(factor: SecondFactor, code: str, now: datetime) -> bool:

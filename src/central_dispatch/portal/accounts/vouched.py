@@ -10,9 +10,10 @@ from central_dispatch.configuration import Oidc
 from central_dispatch.fleet import audit
 from central_dispatch.fleet.actor import NO_ROLE, Actor, Role
 from central_dispatch.fleet.announce import announce
+from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, absent, conflict, forbidden
 from central_dispatch.portal.accounts.models import User
-from central_dispatch.portal.accounts.people import rights_of
+from central_dispatch.portal.accounts.people import keeps_an_administrator, lock_administrators, rights_of
 from central_dispatch.portal.accounts.provider import Identity
 
 _LONGEST_NAME = 150
@@ -22,13 +23,15 @@ def account_of(identity: Identity, oidc: Oidc, address: str) -> User | Refused:
     """Return whose account it is; where roles are mapped, made at the first login and brought up to date at each."""
     roles = mapped_roles(identity, oidc)
     with transaction.atomic():
+        lock_administrators()
         user = User.objects.select_for_update().filter(vouched_as=_key(identity)).first()
         if user is None:
             return _new_account(identity, oidc, roles, address)
         if not user.is_active:
             return forbidden("the account was deactivated")
         if user.roles_are_vouched:
-            _bring_up_to_date(user, roles, address)
+            if refused := _bring_up_to_date(user, roles, address):
+                return refused
             if not roles:
                 return forbidden("the provider names no role that gives entry here")
     return user
@@ -47,6 +50,8 @@ def mapped_roles(identity: Identity, oidc: Oidc) -> Role:
 
 def link(by: Actor, identity: Identity) -> User | Refused:
     """Let the person who is logged in log in by the provider, too."""
+    if not may(by, "account.own"):
+        return forbidden("this takes a role")
     with transaction.atomic():
         user = User.objects.select_for_update().filter(pk=by.user_id or 0).first()
         if user is None:
@@ -64,17 +69,28 @@ def is_of(by: Actor, identity: Identity) -> bool:
     return User.objects.filter(pk=by.user_id or 0, vouched_as=_key(identity)).exists()
 
 
-def unlink(by: Actor) -> User | Refused:
-    """Take the link away. Who has no password keeps it: there would be no way in."""
+def unlink(by: Actor, username: str) -> User | Refused:
+    """Take a link away: one's own, or, for an administrator, another's, whose sessions end.
+
+    Who has no password keeps their own: there would be no way in.
+    """
     with transaction.atomic():
-        user = User.objects.select_for_update().filter(pk=by.user_id or 0).first()
-        if user is None or user.vouched_as is None:
+        user = User.objects.select_for_update().filter(username=username).first()
+        if user is None:
+            return absent("account")
+        own = user.pk == by.user_id
+        if not may(by, "account.own" if own else "account.change"):
+            return forbidden("links of others are removed by administrators")
+        if user.vouched_as is None:
             return absent("link")
-        if not user.has_usable_password():
+        if own and not user.has_usable_password():
             return conflict("There would be no way in", "the account has no password", "Ask an administrator for one.")
         user.vouched_as = None
         user.save(update_fields=["vouched_as"])
+        if not own:
+            user.login_sessions.all().delete()
         audit.record(by, "account.unlink", f"user:{user.username}"[:60], title=user.username)
+        announce("accounts")
     return user
 
 
@@ -101,9 +117,12 @@ def _new_account(identity: Identity, oidc: Oidc, roles: Role, address: str) -> U
     return user
 
 
-def _bring_up_to_date(user: User, roles: Role, address: str) -> None:
+def _bring_up_to_date(user: User, roles: Role, address: str) -> Refused | None:
+    """Give the roles that the provider names. The last administrator's are kept, and open nothing by the provider."""
     if user.roles == roles:
-        return
+        return None
+    if Role.ADMINISTRATOR not in roles and (refused := keeps_an_administrator(user)):
+        return refused
     before = rights_of(user)
     user.roles = roles
     user.save(update_fields=["role_words"])
@@ -112,6 +131,7 @@ def _bring_up_to_date(user: User, roles: Role, address: str) -> None:
     subject = f"user:{user.username}"[:60]
     audit.record(actor, "account.change", subject, title=user.username, before=before, after=rights_of(user))
     announce("accounts")
+    return None
 
 
 def _key(identity: Identity) -> str:

@@ -37,6 +37,8 @@ def begin(request: HttpRequest) -> HttpResponse:
     purpose = request.GET.get("for", _LOGIN)
     if (purpose == _LOGIN) == isinstance(request.user, User) or purpose not in {_LOGIN, _LINK, _CONFIRM}:
         return HttpResponseRedirect(reverse("account" if isinstance(request.user, User) else "login"))
+    if task := _task_before_linking(request, purpose):
+        return HttpResponseRedirect(task)
     if purpose == _LINK and not arrival.is_fresh(request):
         return HttpResponseRedirect(f"{reverse('confirm')}?{urlencode({'next': request.get_full_path()})}")
     try:
@@ -76,7 +78,8 @@ def back(request: HttpRequest) -> HttpResponse:
 @require_POST
 def unlink(request: HttpRequest) -> HttpResponse:
     """Take the link away."""
-    answer = vouched.unlink(actor_of(request))
+    actor = actor_of(request)
+    answer = vouched.unlink(actor, actor.name)
     if isinstance(answer, Refused):
         say(request, answer)
     else:
@@ -92,7 +95,16 @@ def _enter(request: HttpRequest, user: User | Refused, address: str) -> HttpResp
     return HttpResponseRedirect(reverse("login-code"))
 
 
+def _task_before_linking(request: HttpRequest, purpose: str) -> str:
+    """Return the page of what has to be done first: whoever made a one-time password shall not link an identity."""
+    user = request.user
+    task = arrival.first_task(request, user) if purpose == _LINK and isinstance(user, User) else ""
+    return reverse(task) if task else ""
+
+
 def _linked(request: HttpRequest, identity: Identity) -> HttpResponse:
+    if task := _task_before_linking(request, _LINK):
+        return HttpResponseRedirect(task)
     answer = vouched.link(actor_of(request), identity)
     if isinstance(answer, Refused):
         say(request, answer)

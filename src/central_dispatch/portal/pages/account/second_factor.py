@@ -22,13 +22,15 @@ from central_dispatch.portal.pages.rendering import say, sentence
 def set_up(request: HttpRequest) -> HttpResponse:
     """Show the secret as a picture and as text; a right code takes it into use, and the recovery codes follow."""
     user, error = person(request), ""
+    if user.password_is_passing:
+        return HttpResponseRedirect(reverse("account"))  # whoever made the password would know the secret
     if request.method == "POST":
         answer = services.confirm(actor_of(request), user, request.POST.get("code", ""), timezone.now())
         if not isinstance(answer, Refused):
             arrival.note_second_factor(request)
             return render(request, "account/recovery_codes.html", {"codes": answer, "fresh": True})
         error = " ".join(map(sentence, answer.problems))
-    shown = services.set_up(user)
+    shown = services.set_up(user, timezone.now())
     if isinstance(shown, Refused):
         say(request, shown)
         return HttpResponseRedirect(reverse("account"))

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -10,15 +11,16 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from central_dispatch.fleet import audit, settings
+from central_dispatch.fleet import settings
 from central_dispatch.fleet.home import home_directory
+from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.access import actor_of, requires
-from central_dispatch.portal.accounts import arrival, sessions
+from central_dispatch.portal.accounts import arrival, people, sessions
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.accounts.provider import provider_title
 from central_dispatch.portal.accounts.second_factor import has_second_factor, verify
 from central_dispatch.portal.pages.login import locked_out, safe
-from central_dispatch.portal.pages.rendering import go, summary_of
+from central_dispatch.portal.pages.rendering import go, place_problems, raise_if_hidden, summary_of
 
 
 def person(request: HttpRequest) -> User:
@@ -35,17 +37,12 @@ def account(request: HttpRequest) -> HttpResponse:
     form = PasswordChangeForm(user, request.POST or None) if user.has_usable_password() else None
     if form is not None:
         form.fields["old_password"].widget.attrs.pop("autofocus", None)  # the page is about more than the password
-    if form is not None and request.method == "POST" and form.is_valid():
-        actor = actor_of(request)
-        user = form.save(commit=False)
-        user.password_is_passing = False
-        user.save(update_fields=["password", "password_is_passing"])
-        update_session_auth_hash(request, user)
-        sessions.end_others(user, request.session.session_key)
-        arrival.confirmed(request)
-        audit.record(actor, "account.password", f"user:{user.username}"[:60], title=user.username)
-        messages.success(request, "The password was changed. Other sessions of yours were signed out.")
-        return go(request, reverse("account"))
+    if form is not None and request.method == "POST":
+        if arrival.is_shut(request, user.username):
+            return locked_out(request, {"username": user.username})
+        if _change_password(request, user, form):
+            messages.success(request, "The password was changed. Other sessions of yours were signed out.")
+            return go(request, reverse("account"))
     values = {
         "form": form,
         "summary": summary_of(form) if form else [],
@@ -57,6 +54,24 @@ def account(request: HttpRequest) -> HttpResponse:
         "sessions": sessions.of(user, request.session.session_key),
     }
     return render(request, "account/page.html", values, status=422 if form and form.errors else 200)
+
+
+def _change_password(request: HttpRequest, user: User, form: PasswordChangeForm) -> bool:
+    """Change it where the form is right; a wrong old password counts as a wrong one at the sign-in."""
+    if not form.is_valid():
+        if request.POST.get("old_password") and "old_password" in form.errors:
+            arrival.code_was_wrong(request, user)
+        return False
+    with transaction.atomic():
+        password, key = form.cleaned_data["new_password1"], request.session.session_key
+        answer = people.change_own_password(actor_of(request), password, key)
+        if not isinstance(answer, Refused):
+            update_session_auth_hash(request, answer)
+            arrival.confirmed(request)
+            return True
+    raise_if_hidden(answer)
+    place_problems(form, answer.problems)
+    return False
 
 
 @requires("account.own", early=True)

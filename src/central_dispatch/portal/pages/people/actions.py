@@ -12,7 +12,7 @@ from central_dispatch.fleet.actor import Actor
 from central_dispatch.fleet.refusal import Refused
 from central_dispatch.portal.access import actor_of, requires
 from central_dispatch.portal.accounts import people as services
-from central_dispatch.portal.accounts import second_factor, sessions
+from central_dispatch.portal.accounts import second_factor, sessions, vouched
 from central_dispatch.portal.accounts.models import User
 from central_dispatch.portal.pages.people.views import find
 from central_dispatch.portal.pages.rendering import place_problems, raise_if_hidden, say, summary_of
@@ -38,6 +38,13 @@ def activate(request: HttpRequest, user_id: int) -> HttpResponse:
 def reset_second_factor(request: HttpRequest, user_id: int) -> HttpResponse:
     """Take the second factor away."""
     return _act(request, user_id, second_factor.remove, "signs in with the password alone now")
+
+
+@requires("account.change", fresh=True)
+@require_POST
+def unlink(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Take the link to the provider away."""
+    return _act(request, user_id, vouched.unlink, "cannot sign in by the provider any more")
 
 
 @requires("account.password", fresh=True)

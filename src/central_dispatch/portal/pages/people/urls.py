@@ -13,6 +13,7 @@ urlpatterns = [
     path("<int:user_id>/deactivate/", actions.deactivate, name="user-deactivate"),
     path("<int:user_id>/password/", actions.new_password, name="user-password"),
     path("<int:user_id>/second-factor/reset/", actions.reset_second_factor, name="user-second-factor"),
+    path("<int:user_id>/link/remove/", actions.unlink, name="user-unlink"),
     path("<int:user_id>/sessions/end/", actions.sign_out, name="user-sign-out"),
     path("<int:user_id>/sessions/<str:session_id>/end/", actions.sign_out, name="user-session-end"),
     path("<int:user_id>/remove/", actions.remove, name="user-remove"),
