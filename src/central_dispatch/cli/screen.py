@@ -62,17 +62,32 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
         except HostError as error:
             _show_problems(exit_codes.FAILED, (error.problem,))
         except ModuleNotFoundError as error:
-            _show_problems(exit_codes.FAILED, (_portal_is_missing(error),))
+            _show_problems(exit_codes.FAILED, (_what_is_missing(error),))
 
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON value for programs.")(guarded)
 
 
-def _portal_is_missing(error: ModuleNotFoundError) -> Problem:
-    """Say that only the host worker is installed; raise again what is a fault of ours."""
-    if error.name is None or error.name.split(".")[0] == __package__.split(".")[0]:
+#: Packages of the other extras, by the module that is imported, and what they are for.
+_EXTRAS = {
+    "aio_pika": ("rabbitmq", "RabbitMQ's client"),
+    "aiormq": ("rabbitmq", "RabbitMQ's client"),
+    "psycopg": ("postgresql", "PostgreSQL's driver"),
+    "MySQLdb": ("mariadb", "MariaDB's driver"),
+}
+
+
+def _what_is_missing(error: ModuleNotFoundError) -> Problem:
+    """Say what is not installed: a driver, or all but the host worker; raise again what is a fault of ours."""
+    name = (error.name or "").split(".")[0]
+    if name in {"", __package__.split(".")[0]}:
         raise error
+    why = f"the package {error.name} is missing"
+    if name in _EXTRAS:
+        extra, what = _EXTRAS[name]
+        mend = f"dispatcher.toml asks for it: pip install 'central-dispatch[{extra}]'."
+        return Problem(f"{what} is not installed here", why, mend)
     mend = "Run this on the dispatcher's machine, or install it here: pip install 'central-dispatch[portal]'."
-    return Problem("The dispatcher is not installed here", f"the package {error.name} is missing", mend)
+    return Problem("The dispatcher is not installed here", why, mend)
 
 
 def granted(value: T | Problem) -> T:
