@@ -2,7 +2,8 @@
 
     bench/away --what postgresql|mariadb|rabbitmq [--quick] [--away-s S] [--out FILE]
 
-The last line is JSON. It fails where a job is lost, doubled or unsettled, or an attempt was burnt.
+The last line is JSON. It fails where a job is lost, doubled, unsettled or miscounted, where an attempt was burnt, and
+at whatever else the checker of histories finds.
 """
 
 import argparse
@@ -14,7 +15,18 @@ from pathlib import Path
 import away_database
 import away_rabbitmq
 
-_MUST_BE_ZERO = ("attempts_burnt", "ran_twice", "doubled", "lost", "unsettled", "enqueue_errors", "copies_missing")
+#: Counts, and under "failures" the lines of what the checker of histories found, whatever it was.
+_MUST_BE_ZERO = (
+    "attempts_burnt",
+    "ran_twice",
+    "doubled",
+    "lost",
+    "unsettled",
+    "miscounted",
+    "enqueue_errors",
+    "copies_missing",
+    "failures",
+)
 
 
 def main() -> int:
@@ -28,10 +40,12 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("away: run it as root: servers run as their own users")
     away_s = 10.0 if given.quick else given.away_s
+    load = os.getloadavg()[0]
     if given.what == "rabbitmq":
         figures = away_rabbitmq.measure(away_s, 4.0 if given.quick else 30.0)
     else:
         figures = away_database.measure(given.what, away_s, 200 if given.quick else 2000)
+    figures["load_before"] = round(load, 2)
     for line in figures.get("failures", [])[:50]:
         print("FAILURE", line)
     if given.out:

@@ -4,7 +4,7 @@ Two queue workers on RabbitMQ, with the engine's own times, run jobs of up to 0.
 outage; half of the jobs are enqueued while it lasts: refused, and enqueued after it.
 
 The last line is JSON: what, away_s, jobs, attempts_burnt (counted and not done), ran_twice (executions of a job beyond
-its first), doubled, lost, unsettled, settled_after_s.
+its first), doubled, lost, unsettled, miscounted, settled_after_s.
 """
 
 import sys
@@ -44,6 +44,7 @@ def measure(what: str, away_s: float, jobs: int) -> dict[str, Any]:
         "doubled": len(found.doubled) + len(found.overlapping),
         "lost": len(found.lost),
         "unsettled": len(found.unsettled),
+        "miscounted": len(found.miscounted),
         "settled_after_s": round(result.settled_after_s, 1),
         "failures": found.all(),
     }

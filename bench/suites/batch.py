@@ -6,11 +6,12 @@ its parent killed at random moments: each time exactly that many must be there.
 
     bench/batch [--quick] [--children N] [--rounds N] [--kills N] [--seed N] [--out FILE]
 
-The last line is JSON: children, visible_s, gate_ms (another writer's longest wait), killed, exact.
+The last line is JSON: children, visible_s, gate_ms (another writer's longest wait), killed, exact, load_before.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -100,6 +101,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     children = given.children or (10_000 if given.quick else 100_000)
+    load = os.getloadavg()[0]
     visible_s, gate_s = whole(children)
     print(
         f"{children} visible after {visible_s:.2f} s; another writer waited {1000 * gate_s:.0f} ms at most", flush=True
@@ -113,6 +115,7 @@ def main() -> int:
         "gate_ms": round(1000 * gate_s, 1),
         "killed": sum(sum(one.killed.values()) for one in fires),
         "exact": all(one.exact for one in fires),
+        "load_before": round(load, 2),
     }
     if given.out:
         given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ there and settled once, each fence's end on record, attempts counted as the rule
     bench/chaos [--quick] [--only COMBINATION]… [--jobs N] [--faults N] [--seed N] [--out FILE]
 
 `--jobs` and `--faults` are for each combination. The last line is JSON: jobs, faults, lost, doubled, unsettled,
-miscounted, overlapping, in all, and of each combination.
+miscounted, overlapping, load_before, in all, and of each combination.
 """
 
 import argparse
@@ -77,9 +77,11 @@ def main() -> int:
         sys.exit("chaos: run it as root: it mounts a small file system, and servers run as their own users")
     if given.quick:
         given.jobs, given.faults, given.pause_s = 400, 12, 0.3
+    load = os.getloadavg()[0]
     kept = go_through(given.only or list(COMBINATIONS), given)
     names = ["jobs", "faults", *(field.name for field in fields(Findings))]
-    summed = {name: sum(int(str(each[name])) for each in kept.values()) for name in names}
+    summed: dict[str, float] = {name: sum(int(str(each[name])) for each in kept.values()) for name in names}
+    summed["load_before"] = round(load, 2)
     by_combination = {name: {key: each[key] for key in names} for name, each in kept.items()}
     if given.out:
         given.out.write_text(json.dumps({**summed, "seed": given.seed, "combinations": kept}, indent=1) + "\n")

@@ -7,8 +7,9 @@ takes of a core is its process's own time.
 
     bench/portal [--quick] [--rows N] [--rounds N] [--out FILE]
 
-The last line is JSON: rows, sqlite_p95_ms, sqlite_worst, postgresql_p95_ms, postgresql_worst, counters_s, live_pages,
-live_pages_core.
+The last line is JSON: rows, rounds, load_before, sqlite_p95_ms, sqlite_worst, postgresql_p95_ms, postgresql_worst,
+counters_s, live_pages, live_pages_core, live_fetched_per_s (parts of pages), live_p95_ms (of such a part). It fails
+where a page's p95 is beyond 150 ms, that of a live part beyond 1 s, or live pages take a whole core.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from servers.job_databases import shared_server
 
 LIVE_PAGES = 200
 AIM_MS = 150.0
+LIVE_AIM_MS = 1000.0
 _FILL = """
 import sys
 from central_dispatch.portal.first_start import first_start
@@ -145,8 +147,8 @@ class Work:
             self.settled += len(done)
 
 
-def live_pages(home: Path, seconds: float) -> float:
-    """Return how much of a core the dispatcher takes for 200 open pages."""
+def live_pages(home: Path, seconds: float) -> dict[str, float]:
+    """Return how much of a core the dispatcher takes for 200 open pages, and how soon it serves their parts."""
     sessions = run(home, "-c", _SESSIONS).split()
     server = subprocess.Popen([sys.executable, "-c", _SERVE], env=environment(home), stdout=subprocess.PIPE, text=True)
     try:
@@ -165,7 +167,12 @@ def live_pages(home: Path, seconds: float) -> float:
                 f"{used / took:.2f} of a core",
                 flush=True,
             )
-            return used / took
+            return {
+                "live_pages": LIVE_PAGES,
+                "live_pages_core": round(used / took, 2),
+                "live_fetched_per_s": round(said["fetched"] / took, 1),
+                "live_p95_ms": said["p95_ms"],
+            }
     finally:
         server.terminate()
         server.wait(30)
@@ -187,10 +194,10 @@ def main() -> int:
     given = parser.parse_args()
     rows = given.rows or (100_000 if given.quick else 1_000_000)
     rounds = given.rounds or (5 if given.quick else 20)
-    result: dict[str, Any] = {"rows": rows}
+    result: dict[str, Any] = {"rows": rows, "rounds": rounds, "load_before": round(os.getloadavg()[0], 2)}
     with filled("sqlite", rows) as home:
         result |= pages_of(home, "sqlite", rounds)
-        result |= {"live_pages": LIVE_PAGES, "live_pages_core": round(live_pages(home, 8 if given.quick else 20), 2)}
+        result |= live_pages(home, 8 if given.quick else 20)
     if not given.quick:
         with filled("postgresql", rows) as home:
             result |= pages_of(home, "postgresql", rounds) | {"counters_s": result["counters_s"]}
@@ -198,7 +205,8 @@ def main() -> int:
         given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
     slowest = max(result["sqlite_p95_ms"], result.get("postgresql_p95_ms", 0))
-    return 0 if slowest <= AIM_MS and result["live_pages_core"] < 1 else 1
+    reached = slowest <= AIM_MS and result["live_p95_ms"] <= LIVE_AIM_MS and result["live_pages_core"] < 1
+    return 0 if reached else 1
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ limit of concurrency, the time limit of a job that runs, pause and resume.
 
     bench/settings [--quick] [--changes N] [--store NAME] [--broker NAME] [--seed N] [--out FILE]
 
-The last line is JSON: changes, ineffective, restarts, channel_errors, slowest_s, median_s.
+The last line is JSON: changes, ineffective, restarts, channel_errors, slowest_s, median_s, load_before.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=9)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    load = os.getloadavg()[0]
     node_log = shared_node().log if given.broker == "rabbitmq" else None
     with tempfile.TemporaryDirectory(prefix="bench-settings-") as place:
         rig = Rig(Path(place), given.store, given.broker)
@@ -80,6 +82,7 @@ def main() -> int:
         "slowest_s": round(max(shown), 3),
         "median_s": round(statistics.median(shown), 3),
         "jobs": jobs,
+        "load_before": round(load, 2),
     }
     if given.out:
         given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,9 @@
 """Rows per second that each store claims and settles, in batches of 300: SQLite, PostgreSQL, MariaDB, commits on disk.
 
-The last line is one JSON object: `<store>_enqueue`, `<store>_claim`, `<store>_settle`, `<store>_claim_settle`.
+    bench/stores [--quick] [--out FILE]
+
+The last line is one JSON object: rows, load_before, `<store>_enqueue`, `<store>_claim`, `<store>_settle`,
+`<store>_claim_settle`.
 """
 
 import argparse
@@ -25,10 +28,12 @@ from job_adapters import STORES
 
 def main() -> None:
     """Measure one store after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rows")
-    rows = 6_000 if parser.parse_args().quick else 60_000
-    figures: dict[str, int] = {}
+    parser.add_argument("--out", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    rows = 6_000 if given.quick else 60_000
+    figures: dict[str, float] = {"rows": rows, "load_before": round(os.getloadavg()[0], 2)}
     for name, make in STORES.items():
         with tempfile.TemporaryDirectory() as directory:
             site = make(Path(directory))
@@ -36,7 +41,9 @@ def main() -> None:
             site.close()
         print(name, measured, flush=True)
         figures |= {f"{name}_{what}": figure for what, figure in measured.items()}
-    print(json.dumps({"rows": rows, **figures}))
+    if given.out:
+        given.out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures))
 
 
 def measure(store: Store, rows: int) -> dict[str, int]:
