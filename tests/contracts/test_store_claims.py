@@ -118,3 +118,25 @@ def test_one_job_can_be_claimed_by_its_number_whatever_its_queue_says(store: Sto
     assert store.claim_job(job, mine.id, NOW) is None
     assert settle(store, claim, Done())
     assert store.claim_job(job, mine.id, NOW) is None
+
+
+@pytest.mark.parametrize("name", ["record", "instance", "other"])
+@pytest.mark.parametrize("bad", ["a\0b", {"deep": ["\\\0"]}, {"\0": 1}], ids=["text", "deep", "key"])
+def test_a_payload_with_a_nul_is_refused_by_every_store_and_said_where(
+    store: Store, site: SqliteSite, name: str, bad: object
+) -> None:
+    innocent = {"fine": "\\u0000 \\\\u0000", "n": 1}
+    with pytest.raises(ValueError, match=f"'{name}' holds a NUL"):
+        store.enqueue([NewJob(kind=Q, payload=innocent | {name: bad})], NOW)
+    assert site.rows() == []
+    (job,) = store.enqueue([NewJob(kind=Q, payload=innocent)], NOW)
+    assert job is not None
+    assert site.row(job)["payload"] == innocent
+
+
+def test_a_payload_names_its_record_and_its_instance_as_long_as_it_likes(store: Store, site: SqliteSite) -> None:
+    # No two characters alike, so that nothing can be compressed to what an index would take.
+    long = "".join(map(chr, range(0x4E00, 0x4E00 + 9000)))
+    (job,) = store.enqueue([NewJob(kind=Q, payload={"record": long, "instance": long[::-1]})], NOW)
+    assert job is not None
+    assert site.row(job)["payload"] == {"record": long, "instance": long[::-1]}

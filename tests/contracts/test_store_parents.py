@@ -63,6 +63,21 @@ def test_a_parent_frees_at_once_what_a_dead_one_of_its_host_held(store: Store, s
     assert (again.job, again.attempts) == (lost.job, 1)
 
 
+def test_containers_of_one_hostname_leave_each_others_parents_alone(store: Store, site: SqliteSite) -> None:
+    """In each of them a parent is process 1; people see the hostname of both."""
+    first = Parent("c" * 32, "host", 1, (Q,), 1, pid_space="host b1 pid:[1]")
+    second = Parent("d" * 32, "host", 1, (Q,), 1, pid_space="host b1 pid:[2]")
+    store.register(first, NOW)
+    put(store)
+    (claim,) = take(store, first)
+    site.gone.add(1)
+    assert store.register(second, NOW) == []
+    assert {(beat.parent, beat.host, beat.pid_space) for beat in store.beats()} == {
+        (one.id, "host", one.pid_space) for one in (first, second)
+    }
+    assert store.register(replace(first, id="e" * 32), NOW) == [claim.job]
+
+
 def test_a_parent_of_the_same_process_number_is_a_dead_predecessor(store: Store) -> None:
     before = joined(store, pid=1)
     put(store)
@@ -139,6 +154,20 @@ def test_a_clock_set_back_strands_nothing(store: Store, mine: Parent) -> None:
     assert [claim.job for claim in take(store, mine, at=back + timedelta(seconds=30))] == [retried]
     assert store.next_due([Q], back) == LATER
     assert [claim.job for claim in take(store, mine, at=LATER)] == [dated]
+
+
+def test_a_clock_set_back_moves_nothing_that_is_due_and_what_becomes_due_comes_after_it(
+    store: Store, site: SqliteSite, mine: Parent
+) -> None:
+    (old,) = put(store, at=NOW - timedelta(hours=6))
+    put(store, at=NOW - timedelta(hours=2))  # by the step alone it would come before it
+    put(store)
+    take(store, mine, queue="another")
+    back = NOW - timedelta(hours=5)
+    take(store, mine, queue="another", at=back)
+    assert site.row(old)["due_at"] == NOW - timedelta(hours=6)
+    assert [claim.job for claim in take(store, mine, at=back, limit=1)] == [old]
+    assert len(take(store, mine, at=back)) == 2
 
 
 def test_a_clock_set_back_doubles_nothing(store: Store, site: SqliteSite, mine: Parent) -> None:

@@ -20,7 +20,11 @@ def show_database_sql(client: str) -> None:
     from central_dispatch.stores.server.preparing import setup_sql
 
     database = _server()
-    statements = setup_sql(database, client)
+    try:
+        statements = setup_sql(database, client)
+    except ValueError as error:
+        mend = "Correct name and user in dispatcher.toml, and --from."
+        raise screen.Stop(exit_codes.FAILED, Problem("No SQL can be made of these names", str(error), mend)) from error
     screen.say({"engine": database.engine, "statements": statements}, "\n".join(statements))
 
 

@@ -14,15 +14,22 @@ MASK = "••••••"
 #: Parts of a key's name, written small and without separators, that make its value secret.
 _PARTS = (
     "password", "passwd", "passphrase", "passwort", "pwd", "secret", "token", "apikey", "accesskey", "privatekey",
-    "credential", "authorization", "cookie", "bearer", "signature", "otp",
+    "credential", "authorization", "cookie", "bearer", "signature",
 )  # fmt: skip
 #: Whole names: as parts they would hide innocent ones (`author`, `keyword`, `opinion`).
 _WHOLE = frozenset({"auth", "key", "pin", "pass", "tan", "sid", "sessionid", "jwt", "dsn"})
+#: A part that begins or ends a word of the name: inside of one it would hide `rootPath` and `footprint`.
+_ONE_TIME = re.compile(r"(?:^|[^a-z])otp|otp(?:$|[^a-z])|Otp|(?<![A-Z])OTP|OTP(?![A-Z])")
 #: A shorter secret is not looked for in texts: it would hide half of them.
 _SHORTEST = 6
-_USER_INFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@?#]*:)[^\s/@?#]+(?=@)", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@?#]*:)[^\s/?#]+(?=@)", re.IGNORECASE)
+# What stands alone before the host is a token here; elsewhere (ssh, ftp) it is a name.
+_LONE_USER = re.compile(r"(?P<before>\bhttps?://)[^\s/:?#]+(?=:?@)", re.IGNORECASE)
 _QUERY = re.compile(r"(?P<before>[?&](?P<name>[\w.%-]+)=)(?P<value>[^&\s\"'<>#]+)")
-_HEADER = re.compile(r"(?P<before>\b(?:Bearer|Basic)\s+)[\w.~+/=-]{6,}")
+# In small letters both are words of every day, unless the header's name stands before them.
+_HEADER = re.compile(
+    r"(?P<before>\b(?:Bearer|Basic)\s+|(?i:\bauthorization\W{1,4}(?:bearer|basic|digest|token)\s+))[\w.~+/=-]{6,}"
+)
 
 
 def shown_payload(queue: str, payload: Mapping[str, Any], kinds: Mapping[str, Kind] = KINDS) -> dict[str, Any]:
@@ -40,6 +47,7 @@ def shown_text(text: str, secrets: Collection[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _USER_INFO.sub(rf"\g<before>{MASK}", text)
+    text = _LONE_USER.sub(rf"\g<before>{MASK}", text)
     text = _HEADER.sub(rf"\g<before>{MASK}", text)
     return _QUERY.sub(lambda found: found["before"] + (MASK if is_secret(found["name"]) else found["value"]), text)
 
@@ -61,7 +69,9 @@ def secrets_of(queue: str, payload: Mapping[str, Any], kinds: Mapping[str, Kind]
 def is_secret(key: str, declared: Collection[str] = ()) -> bool:
     """Say whether a key of that name holds a secret. `declared`: further names, as `flat` writes them."""
     name = flat(key)
-    return name in declared or name in _WHOLE or any(part in name for part in _PARTS)
+    return (
+        name in declared or name in _WHOLE or any(part in name for part in _PARTS) or _ONE_TIME.search(key) is not None
+    )
 
 
 def _declared(queue: str, kinds: Mapping[str, Kind]) -> frozenset[str]:

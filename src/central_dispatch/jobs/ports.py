@@ -27,6 +27,7 @@ class Parent:
     slots: int
     assignment: str = ""  # the name it was started with, if any
     version: str = ""  # of the product
+    pid_space: str = ""  # where `pid` is this process and no other: a machine, or one container; "": the host
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Beat:
     parent: str
     host: str
     count: int
+    pid_space: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Store(Protocol):
         """
 
     def register(self, parent: Parent, now: datetime) -> list[int]:
-        """Add a parent, and free at once the rows of earlier parents of the same host whose process is gone.
+        """Add a parent, and free at once the rows of earlier parents of its `pid_space` whose process is gone.
 
         Returns the jobs that were freed. An interrupted execution counts an attempt; a job with attempts left is
         due at once, without the delay of a failure. A process whose number is the new parent's own is gone.

@@ -10,8 +10,9 @@ _SEQUENCES = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1
 
 def storable(text: str, most: int) -> str:
     """Return at most so many characters that every database takes: no lone surrogate, no zero."""
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return cut.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    # What is written out is longer than it was.
+    kept = text[: most + 1].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return kept if len(kept) <= most else kept[: most - 1] + "…"
 
 
 def printable(text: str) -> str:

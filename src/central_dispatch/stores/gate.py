@@ -90,8 +90,8 @@ class Gate:
         if self._is_at_its_path():
             return True
         # Somebody removed or replaced the file: a lock on what is gone keeps nobody out.
-        os.close(self._descriptor)
-        self._descriptor = self._open()
+        gone, self._descriptor = self._descriptor, self._open()
+        os.close(gone)
         return False
 
     def _is_at_its_path(self) -> bool:

@@ -1,6 +1,7 @@
 """What every store does with values before it writes them, and after it read them. Pure: no database."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,11 +14,18 @@ from central_dispatch.jobs.settling import settle as decide
 
 # Made once: `json.dumps` with such wishes makes one for each call, which costs as much as the encoding.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+# As it is written; a backslash before it is itself preceded by one, where it stands for itself.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def payload_text(job: NewJob) -> str:
     """Return the payload as it is stored; `ValueError` says what is wrong with it."""
     text = _ENCODER.encode(dict(job.payload))
+    if _NUL.search(text):
+        where = next(name for name, value in job.payload.items() if _NUL.search(_ENCODER.encode({name: value})))
+        raise ValueError(
+            f"the payload's {where!r} holds a NUL character, which not every database can keep: leave it out"
+        )
     size = len(text.encode())
     if size > MAX_PAYLOAD_BYTES:
         raise ValueError(

@@ -56,7 +56,7 @@ class Ears:
     """What is called from the beats' thread."""
 
     lost: Callable[[], None]  # our rows were taken
-    sweeping: Callable[[str], None]  # a parent of that host is about to lose its rows
+    sweeping: Callable[[str], None]  # a parent of that `pid_space` is about to lose its rows
     alive: Callable[[], None] = lambda: None  # as often as this beats, whether the database answers or not
     beaten: Callable[[], None] = lambda: None  # a beat went through
 
@@ -109,7 +109,7 @@ class Beats:
     def _sweep(self) -> None:
         others = [beat for beat in self._store.beats() if beat.parent != self._parent.id]
         for beat in self._watch.look(others, time.monotonic()):
-            self._ears.sweeping(beat.host)
+            self._ears.sweeping(beat.pid_space)
             jobs = self._store.sweep(beat.parent, beat.count, datetime.now(UTC))
             _log.warning(
                 "queue worker %s on %s has not beaten for %g s: %d jobs are free again",

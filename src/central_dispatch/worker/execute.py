@@ -19,6 +19,7 @@ from central_dispatch import __version__
 from central_dispatch.jobs.job import Claim, NewJob, Progress
 from central_dispatch.jobs.kinds import KINDS, Kind
 from central_dispatch.jobs.ports import Broker, Parent, Store, StoreDown
+from central_dispatch.platforms.pid_space import pid_space
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker import process_tree
 from central_dispatch.worker.beats import Beats, Ears
@@ -121,9 +122,8 @@ class _Incarnation:
         self._broker = broker
         self._setup = setup
         self._wishes = wishes
-        self._parent = Parent(
-            secrets.token_hex(16), socket.gethostname(), os.getpid(), queues, slots, setup.assignment, __version__
-        )
+        about = (queues, slots, setup.assignment, __version__)
+        self._parent = Parent(secrets.token_hex(16), socket.gethostname(), os.getpid(), *about, pid_space())
 
     def run(self, *, until_empty: bool) -> _End:
         """Register, work, leave."""
@@ -245,8 +245,8 @@ class _Incarnation:
         self._watchdog.stop()
         return end
 
-    def _before_sweeping(self, host: str) -> None:
-        if host == self._parent.host:
+    def _before_sweeping(self, space: str) -> None:
+        if space == self._parent.pid_space:
             end_leftovers(self._setup.directory)
 
 

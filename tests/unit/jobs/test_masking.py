@@ -16,7 +16,8 @@ KINDS = {"ftp": Kind(name="ftp", handler="-", says="-", secret_fields=("proxy-li
 @pytest.mark.parametrize(
     "key",
     ["password", "ftpPassword", "PASSWD", "client_secret", "accessTokenInfo", "api-key", "X-Api-Key", "auth", "pin",
-     "Authorization", "private_key", "proxyLine", "proxy-line", "sessionId", "credentials", "refresh.token"],
+     "Authorization", "private_key", "proxyLine", "proxy-line", "sessionId", "credentials", "refresh.token",
+     "otp", "userOtpCode", "user_otp", "otp-code", "totp", "USER_OTP", "otpCode"],
 )  # fmt: skip
 def test_a_secret_is_hidden_whole_by_its_keys_name(key: str) -> None:
     for secret in ("hunter22", {"value": "hunter22", "more": ["hunter22"]}, ["hunter22"], 12345678):
@@ -24,7 +25,24 @@ def test_a_secret_is_hidden_whole_by_its_keys_name(key: str) -> None:
         assert shown == {"deep": [{key: MASK}], key: MASK}
 
 
-@pytest.mark.parametrize("key", ["author", "keyword", "recordId", "passage", "pinned", "monkey", "path", "compass"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "author",
+        "keyword",
+        "recordId",
+        "passage",
+        "pinned",
+        "monkey",
+        "path",
+        "compass",
+        "rootPath",
+        "footprint",
+        "ROOTPATH",
+        "hotplug",
+        "FootPrint",
+    ],
+)
 def test_what_is_no_secret_is_shown(key: str) -> None:
     payload = {key: ["a", 1, None, {"b": True}]}
     assert shown_payload("ftp", payload, KINDS) == payload
@@ -46,6 +64,13 @@ def test_a_declared_field_is_its_kinds_alone() -> None:
         ("GET https://h/x?p=2&access_token=hunter22&y=1 no", f"GET https://h/x?p=2&access_token={MASK}&y=1 no"),
         ("Authorization: Bearer hunter22.abc", f"Authorization: Bearer {MASK}"),
         ("at 12:30@noon see https://h/a:b", "at 12:30@noon see https://h/a:b"),
+        ("ftp://bob:hun@ter:22@files.example/x", f"ftp://bob:{MASK}@files.example/x"),
+        ("cloning https://ghp_hunter22@h/x failed", f"cloning https://{MASK}@h/x failed"),
+        ("git+https://ghp@hunter22:@h/x", f"git+https://{MASK}:@h/x"),
+        ("ssh://git@h/x and https://h:8443/x?to=a@b", "ssh://git@h/x and https://h:8443/x?to=a@b"),
+        ("authorization: bearer hunter22.abc", f"authorization: bearer {MASK}"),
+        ('{"Authorization": "basic aHVudGVyMjI="}', f'{{"Authorization": "basic {MASK}"}}'),
+        ("a basic education is the bearer bondholder's", "a basic education is the bearer bondholder's"),
         ("redis://:hunter22@h", f"redis://:{MASK}@h"),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ def test_what_is_storable_can_be_encoded_and_holds_no_zero(text: str, most: int)
     kept = storable(text, most)
     kept.encode()
     assert "\0" not in kept
+    assert len(kept) <= most
     if len(text) <= most and kept.isascii() and "\\" not in kept:
         assert kept == text
 
@@ -45,4 +46,6 @@ def test_sequences_go_and_words_stay(text: str, shown: str) -> None:
 
 def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
     assert storable("x" * 100, 10) == "x" * 9 + "…"
+    assert storable("\0" * 10, 10) == "\\0\\0\\0\\0\\…"
+    assert storable("x" * 10, 10) == "x" * 10
     assert one_line("a\nb") == "a\\nb"

@@ -42,6 +42,20 @@ def test_a_lock_file_that_was_removed_keeps_writers_apart_all_the_same(tmp_path:
     first.close()
 
 
+def test_a_gate_whose_directory_is_gone_closes_nothing_of_others(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    gate = Gate(tmp_path / "home" / "lock")
+    (tmp_path / "home" / "lock").unlink()
+    (tmp_path / "home").rmdir()
+    with pytest.raises(FileNotFoundError):
+        gate.enter()
+    # Of a descriptor that was closed the next file would get the number, and be closed in its place.
+    with (tmp_path / "another").open("w") as another:
+        gate.close()
+        another.write("still open")
+    assert (tmp_path / "another").read_text() == "still open"
+
+
 _HOLDER = """
 import sys, time
 from pathlib import Path

@@ -64,9 +64,7 @@ def retry(
         return "sooner"
     if key is not None and session.one("SELECT 1 FROM job WHERE queue = %s AND unique_key = %s", queue, key):
         return "key held"
-    # Somebody who takes the key in this very moment makes this fail, and the caller's transaction be undone.
-    session.run(_AGAIN, now, key, job)
-    return "waiting"
+    return "waiting" if _put_back(session, job, key, now) else "key held"
 
 
 def waiting_in(session: Session, queue: str) -> list[int]:
@@ -97,6 +95,20 @@ def requeue(session: Session, jobs: Sequence[int], now: datetime) -> list[int]:
     """
     ended = {row[0] for row in _locked(session, jobs, ["in_error", "interrupted"])}
     return [job for job in jobs if job in ended and retry(session, job, now) == "waiting"]
+
+
+def _put_back(session: Session, job: int, key: str | None, now: datetime) -> bool:
+    # Somebody may take the key in this very moment: then this alone is undone, not the caller's transaction.
+    session.run("SAVEPOINT put_back")
+    try:
+        session.run(_AGAIN, now, key, job)
+    except Exception as error:
+        if not session.dialect.is_duplicate(error):
+            raise
+        session.run("ROLLBACK TO SAVEPOINT put_back")
+        return False
+    session.run("RELEASE SAVEPOINT put_back")
+    return True
 
 
 def _interrupt_all(

@@ -25,7 +25,7 @@ _TAKE = """
 UPDATE job SET state = 'running', parent = %s, started_at = %s, percent = NULL, words = '', interrupt_by = '',
     waits_on = NULL, fence = greatest(fence, %s) + 1
 WHERE id IN %s"""
-_NEXT_DUE = f"""
+NEXT_DUE = f"""
 {_PRIORITIES}
 SELECT (SELECT min(due_at) FROM job WHERE queue = %s AND state = 'waiting' AND priority = n) FROM priorities"""  # noqa: S608 constants
 
@@ -80,7 +80,7 @@ def next_due(session: Session, queues: Queues, wanted: Collection[str]) -> datet
         row[0]
         for queue in wanted
         if room(session, queues, queue) != 0
-        for row in session.rows(_NEXT_DUE, queue)
+        for row in session.rows(NEXT_DUE, queue)
         if row[0] is not None
     ]
     return moment(min(found)) if found else None

@@ -4,12 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from central_dispatch.jobs.ports import Depth
+from central_dispatch.stores.server.claiming import NEXT_DUE
 from central_dispatch.stores.server.queues import Queues
 from central_dispatch.stores.server.session import Session, moment
-
-_OLDEST = """
-WITH priorities (n) AS (VALUES (9), (8), (7), (6), (5), (4), (3), (2), (1), (0))
-SELECT (SELECT min(due_at) FROM job WHERE queue = %s AND state = 'waiting' AND priority = n) FROM priorities"""
 
 
 def depths(session: Session, queues: Queues, wanted: Collection[str], now: datetime) -> list[Depth]:
@@ -36,7 +33,7 @@ def _counts(session: Session, state: str) -> dict[str, int]:
 
 
 def _oldest_due_s(session: Session, queue: str, now: datetime) -> float | None:
-    found = [moment(row[0]) for row in session.rows(_OLDEST, queue) if row[0] is not None]
+    found = [moment(row[0]) for row in session.rows(NEXT_DUE, queue) if row[0] is not None]
     if not found or min(found) > now:
         return None
     return (now - min(found)).total_seconds()

@@ -71,7 +71,7 @@ _WORDS = (
     (re.compile(r"ON CONFLICT \([^)]*\) DO UPDATE SET"), "ON DUPLICATE KEY UPDATE"),
     (re.compile(r"\bexcluded\.(\w+)"), r"VALUES(\1)"),
     (re.compile(r"IS NOT DISTINCT FROM"), "<=>"),
-    (re.compile(r"FOR KEY SHARE"), "LOCK IN SHARE MODE"),
+    (re.compile(r"FOR (?:KEY )?SHARE"), "LOCK IN SHARE MODE"),
 )
 
 
@@ -142,6 +142,10 @@ def _repeatable(statement: str) -> str:
     return re.sub(r"^INSERT INTO", "INSERT IGNORE INTO", statement)
 
 
+def _is_duplicate(error: Exception) -> bool:
+    return error.args[:1] == (1062,)
+
+
 DIALECT = Dialect(
     name="mariadb",
     tables=tuple(_repeatable(text) for text in (*(text.format(**TYPES) for text in TABLES), *INDEXES)),
@@ -149,6 +153,7 @@ DIALECT = Dialect(
     value=_value,
     update_from=_update_from,
     later="due_at + INTERVAL %s SECOND",
+    is_duplicate=_is_duplicate,
 )
 CHANGES_TABLE = CHANGES.format(**TYPES)
 ERROR = MySQLdb.Error

@@ -12,19 +12,20 @@ from central_dispatch.stores.server.settling import free, free_all
 
 # Again with the same id: the answer to the first time was lost.
 _INSERT = """
-INSERT INTO job_parent (id, host, pid, queues, slots, assignment, version, started_at, beat_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO job_parent (id, host, pid, pid_space, queues, slots, assignment, version, started_at, beat_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at"""
 
 
 def register(
     session: Session, queues: Queues, parent: Parent, is_gone: Callable[[int], bool], now: datetime
 ) -> list[int]:
-    """Add a parent and free the rows of earlier ones of its host whose process is gone; returns those jobs."""
+    """Add a parent and free the rows of earlier ones beside it whose process is gone; returns those jobs."""
     # While a restore raises the epoch nobody comes in, who would claim with the old one.
-    session.rows("SELECT epoch FROM job_epoch FOR KEY SHARE")
+    session.rows("SELECT epoch FROM job_epoch FOR SHARE")
+    space = parent.pid_space or parent.host
     earlier = session.rows(
-        "SELECT id, pid FROM job_parent WHERE host = %s AND id <> %s ORDER BY id", parent.host, parent.id
+        "SELECT id, pid FROM job_parent WHERE pid_space = %s AND id <> %s ORDER BY id", space, parent.id
     )
     freed: list[int] = []
     for other, pid in earlier:
@@ -33,7 +34,7 @@ def register(
             freed += _strike_off(session, queues, other, None, now)
     served = json.dumps(list(parent.queues))
     about = (parent.slots, parent.assignment, parent.version, now, now)
-    session.run(_INSERT, parent.id, parent.host, parent.pid, served, *about)
+    session.run(_INSERT, parent.id, parent.host, parent.pid, space, served, *about)
     return freed
 
 
@@ -45,7 +46,7 @@ def beat(session: Session, parent: str) -> bool:
 
 def beats(session: Session) -> list[Beat]:
     """Return all parents' counters."""
-    return [Beat(*row) for row in session.rows("SELECT id, host, count FROM job_parent ORDER BY id")]
+    return [Beat(*row) for row in session.rows("SELECT id, host, count, pid_space FROM job_parent ORDER BY id")]
 
 
 def sweep(session: Session, queues: Queues, parent: str, count: int, now: datetime) -> list[int]:

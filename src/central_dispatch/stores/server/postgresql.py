@@ -21,9 +21,10 @@ TYPES = {
     "bytes": "BYTEA",
     "table": "",
 }
-# By these jobs are found that are about one record or managed instance: what their payload names so.
-_RECORD = "(payload::json ->> 'record')"
-_INSTANCE = "(payload::json ->> 'instance')"
+# By these jobs are found that are about one record or managed instance: what their payload names so. Cut, as an index
+# takes no more than 2704 bytes of it, and a longer one would be refused.
+_RECORD = "left(payload::json ->> 'record', 200)"
+_INSTANCE = "left(payload::json ->> 'instance', 200)"
 # Partial: what waits and what runs is little beside what has ended, and only that is looked for often.
 INDEXES = (
     "CREATE INDEX job_due ON job (queue, priority, due_at, id) WHERE state = 'waiting'",
@@ -72,7 +73,6 @@ MENDS = {
 }
 _AGAIN = {"40001", "40P01"}
 _LOST = {"57P01", "57P02", "57P05", "25P03", "25P04"}
-_WORDS = (("NOT IN %s", "<> ALL(%s)"), ("IN %s", "= ANY(%s)"))
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
@@ -126,9 +126,7 @@ def parameters(database: Database) -> dict[str, Any]:
 
 @cache
 def _sql(text: str) -> str:
-    for ours, its in _WORDS:
-        text = text.replace(ours, its)
-    return text
+    return text.replace("IN %s", "= ANY(%s)")
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 whatever a column holds
@@ -142,6 +140,11 @@ def _update_from(assignments: Mapping[str, str], columns: Mapping[str, str]) -> 
     return f"UPDATE job SET {sets} FROM json_to_recordset(%s::json) AS v ({typed}) WHERE job.id = v.id"  # noqa: S608 constants
 
 
+def _is_duplicate(error: Exception) -> bool:
+    # Django's error has the driver's as its cause.
+    return getattr(error.__cause__ or error, "sqlstate", None) == "23505"
+
+
 DIALECT = Dialect(
     name="postgresql",
     tables=tuple(text.format(**TYPES) for text in (*TABLES,)) + INDEXES + _STORAGE,
@@ -149,6 +152,7 @@ DIALECT = Dialect(
     value=_value,
     update_from=_update_from,
     later="due_at + make_interval(secs => %s)",
+    is_duplicate=_is_duplicate,
 )
 CHANGES_TABLE = CHANGES.format(**TYPES)
 ERROR = psycopg.Error

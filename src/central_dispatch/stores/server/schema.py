@@ -1,8 +1,8 @@
 """The tables on servers: the same names and columns as on SQLite (a test compares them), and three more.
 
-`job_output`: captured output. `job_clock`: the latest time that a caller on that host gave; hosts' clocks differ, so
-each is compared with itself. `job_stripe`: rows that are locked, for as long as a transaction, in place of a thing
-that has no row of its own: a queue's room, a resource.
+`job_output`: captured output. `job_clock`: the latest time that a caller on that host (its `pid_space`) gave; hosts'
+clocks differ, so each is compared with itself. `job_stripe`: rows that are locked, for as long as a transaction, in
+place of a thing that has no row of its own: a queue's room, a resource.
 """
 
 STRIPES = 64  # of queues; as many again of resources
@@ -72,6 +72,7 @@ CREATE TABLE job_parent (
     id VARCHAR(64) PRIMARY KEY,
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
+    pid_space VARCHAR(255) NOT NULL DEFAULT '',
     queues TEXT NOT NULL,
     slots INTEGER NOT NULL,
     assignment VARCHAR(100) NOT NULL DEFAULT '',

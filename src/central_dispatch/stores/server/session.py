@@ -1,7 +1,7 @@
 """A cursor inside a transaction, ours or Django's, and what its database calls otherwise."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -39,7 +39,7 @@ class Dialect:
     value: Callable[[Any], Any]
     update_from: Callable[[Mapping[str, str], Mapping[str, str]], str]
     later: str  # an expression: due_at moved by %s seconds
-    again: frozenset[Any] = field(default_factory=frozenset)
+    is_duplicate: Callable[[Exception], bool]  # the driver's error or Django's: a unique key is held
 
 
 class Session:

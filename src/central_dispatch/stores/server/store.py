@@ -153,7 +153,7 @@ class ServerStore:
         return self._connections.read(lambda session: claiming.next_due(session, self._queues, queues))
 
     def register(self, parent: Parent, now: datetime) -> list[int]:
-        """Add a parent, and free at once the rows of earlier parents of the same host whose process is gone."""
+        """Add a parent, and free at once the rows of earlier parents of its `pid_space` whose process is gone."""
         return self._announcing(
             lambda session: parents.register(session, self._queues, parent, self._is_gone, now), list, "parents"
         )

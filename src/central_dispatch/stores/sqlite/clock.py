@@ -13,10 +13,11 @@ TOLERANCE = timedelta(seconds=2)
 #: The latest time is written down only when it moved this far: it is part of nearly every transaction.
 _STEP = timedelta(seconds=1)
 
-# What was due stays due and a delay keeps its length; a new job's own date keeps the date.
+# What was due stays due and a delay keeps its length; a new job's own date keeps the date. What is due already needs no
+# move, and stays before what becomes due by it.
 _SHIFT = """
-UPDATE job SET due_at = strftime('%Y-%m-%d %H:%M:%f', due_at, :shift) || '000'
-WHERE state = 'waiting' AND (waiting_for <> 'new' OR due_at <= :clock)"""
+UPDATE job SET due_at = max(strftime('%Y-%m-%d %H:%M:%f', due_at, :shift) || '000', :now)
+WHERE state = 'waiting' AND due_at > :now AND (waiting_for <> 'new' OR due_at <= :clock)"""
 
 
 def was_set_back(connection: sqlite3.Connection, now: datetime) -> bool:
@@ -27,12 +28,13 @@ def was_set_back(connection: sqlite3.Connection, now: datetime) -> bool:
 def note_clock(connection: sqlite3.Connection, now: datetime) -> None:
     """Write down the time; after a step back move the waiting rows by as much.
 
-    One statement over all rows, as often as somebody sets the clock back: it may take longer than other transactions.
+    One statement over what waits for later, as often as somebody sets the clock back: it may take longer than others.
     """
     clock = _clock(connection)
     if clock - now > TOLERANCE:
         shift = f"{(now - clock).total_seconds():+.3f} seconds"
-        connection.execute(_SHIFT, {"shift": shift, "clock": to_text(clock + _STEP)})
+        times = {"now": to_text(now), "clock": to_text(clock + _STEP)}
+        connection.execute(_SHIFT, {"shift": shift, **times})
     elif now - clock < _STEP:
         return
     connection.execute("UPDATE job_epoch SET clock_at = ?", (to_text(now),))

@@ -14,9 +14,10 @@ from central_dispatch.stores.sqlite.times import to_text
 def register(
     connection: sqlite3.Connection, queues: Queues, parent: Parent, is_gone: Callable[[int], bool], now: datetime
 ) -> list[int]:
-    """Add a parent and free the rows of earlier ones of its host whose process is gone; returns those jobs."""
+    """Add a parent and free the rows of earlier ones beside it whose process is gone; returns those jobs."""
+    space = parent.pid_space or parent.host
     earlier = connection.execute(
-        "SELECT id, pid FROM job_parent WHERE host = ? AND id <> ?", (parent.host, parent.id)
+        "SELECT id, pid FROM job_parent WHERE pid_space = ? AND id <> ?", (space, parent.id)
     ).fetchall()
     freed: list[int] = []
     for other, pid in earlier:
@@ -25,12 +26,13 @@ def register(
             freed += free(connection, queues, other, now)
             connection.execute("DELETE FROM job_parent WHERE id = ?", (other,))
     connection.execute(
-        "INSERT INTO job_parent (id, host, pid, queues, slots, assignment, version, started_at, beat_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO job_parent (id, host, pid, pid_space, queues, slots, assignment, version, started_at, "
+        "beat_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             parent.id,
             parent.host,
             parent.pid,
+            space,
             json.dumps(list(parent.queues)),
             parent.slots,
             parent.assignment,
@@ -50,7 +52,7 @@ def beat(connection: sqlite3.Connection, parent: str) -> bool:
 
 def beats(connection: sqlite3.Connection) -> list[Beat]:
     """Return all parents' counters."""
-    return [Beat(*row) for row in connection.execute("SELECT id, host, count FROM job_parent ORDER BY id")]
+    return [Beat(*row) for row in connection.execute("SELECT id, host, count, pid_space FROM job_parent ORDER BY id")]
 
 
 def sweep(connection: sqlite3.Connection, queues: Queues, parent: str, count: int, now: datetime) -> list[int]:

@@ -97,6 +97,7 @@ CREATE TABLE job_parent (
     id TEXT PRIMARY KEY,
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
+    pid_space TEXT NOT NULL DEFAULT '',
     queues TEXT NOT NULL,
     slots INTEGER NOT NULL,
     assignment TEXT NOT NULL DEFAULT '',

@@ -130,7 +130,7 @@ class SqliteStore:
             return claiming.next_due(connection, self._queues, queues)
 
     def register(self, parent: Parent, now: datetime) -> list[int]:
-        """Add a parent, and free at once the rows of earlier parents of the same host whose process is gone."""
+        """Add a parent, and free at once the rows of earlier parents of its `pid_space` whose process is gone."""
         with self._connections.writing() as connection:
             freed = parents.register(connection, self._queues, parent, self._is_gone, now)
             self._announce(connection, freed, "parents")
