@@ -1,14 +1,11 @@
 """`schedule`: jobs that make themselves, by a cron expression or a queue's period."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from central_dispatch.cli import exit_codes, screen
 from central_dispatch.provisioning.problem import Problem
-
-if TYPE_CHECKING:
-    from central_dispatch.worker_manager.models import Schedule as Row
 
 
 @click.group()
@@ -72,21 +69,19 @@ def set_schedule(name: str, queue: str, expression: str, zone: str, payload: str
 
     from central_dispatch.cli import dispatcher
     from central_dispatch.cli.worker_execute import known_kind, read_payload
-    from central_dispatch.jobs.job import NORMAL
     from central_dispatch.worker_manager import schedules, timetable
 
-    old = timetable.schedule(name)
-    if old is None and not (queue and expression):
+    if not (queue and expression) and timetable.schedule(name) is None:
         mend = "A new one needs --queue-name and --cron. Those there are: central-dispatch schedule list"
         raise screen.Stop(exit_codes.USAGE, Problem(f"There is no schedule “{name}” to change", mend=mend))
     put = schedules.put(
         dispatcher.actor(),
         name,
-        known_kind(queue).name if queue else _of(old).queue,
-        expression or _of(old).expression,
-        zone=zone or (old.zone if old else "UTC"),
-        payload=read_payload(Path(payload)) if payload else (old.payload if old else {}),
-        priority=priority if priority is not None else (old.priority if old else NORMAL),
+        known_kind(queue).name if queue else None,
+        expression or None,
+        zone=zone or None,
+        payload=read_payload(Path(payload)) if payload else None,
+        priority=priority,
     )
     made = dispatcher.granted(put)
     value = {"name": name, "queue": made.queue, "cron": made.expression, "zone": made.zone, "on": made.is_on}
@@ -144,8 +139,3 @@ def _switch(name: str, *, on: bool) -> None:
     next_run = screen.plain(found.next_run_at)
     sentence = f"{name} is on and runs next {next_run}." if on else f"{name} is off."
     screen.say({"name": name, "on": found.is_on, "next_run_at": found.next_run_at}, sentence)
-
-
-def _of(old: "Row | None") -> Any:  # noqa: ANN401 a row of Django's
-    assert old is not None  # noqa: S101 the caller ended the command
-    return old

@@ -33,7 +33,7 @@ def put(
         return bad
     names = tuple(dict.fromkeys(kind.name for kind in kinds if not isinstance(kind, Refused)))
     with transaction.atomic():
-        before = table.find(in_transaction(), name)
+        before = table.find_to_change(in_transaction(), name)
         old = before or Assignment(name=name)
         after = Assignment(
             name=name,
@@ -53,7 +53,7 @@ def remove(by: Actor, name: str) -> Assignment | Refused:
     if not may(by, "assignment.change"):
         return forbidden(_NOT_YOURS)
     with transaction.atomic():
-        before = table.find(in_transaction(), name)
+        before = table.find_to_change(in_transaction(), name)
         if before is None:
             mend = "Look at the list of assignments."
             return Refused("absent", (Problem(f"There is no assignment “{name}”", mend=mend, field="name"),))

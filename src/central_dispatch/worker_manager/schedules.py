@@ -13,7 +13,7 @@ from central_dispatch.fleet.announce import announce
 from central_dispatch.fleet.permissions import may
 from central_dispatch.fleet.refusal import Refused, conflict, forbidden
 from central_dispatch.jobs.cron import next_run
-from central_dispatch.jobs.job import NORMAL, NewJob
+from central_dispatch.jobs.job import NewJob
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.jobs.schedule import Schedule
 from central_dispatch.provisioning.problem import Problem
@@ -27,31 +27,38 @@ _SHOWN = ("queue", "expression", "zone", "priority", "is_on")  # a payload may h
 
 
 def put(
-    by: Actor, name: str, queue: str, expression: str, *, zone: str = "UTC",
-    payload: Mapping[str, Any] | None = None, priority: int = NORMAL,
+    by: Actor, name: str, queue: str | None = None, expression: str | None = None, *, zone: str | None = None,
+    payload: Mapping[str, Any] | None = None, priority: int | None = None,
 ) -> Schedule | Refused:  # fmt: skip
-    """Write a schedule, new or changed; it runs next at the first time after now. One that is off stays off."""
+    """Write a schedule, new or changed; it runs next at the first time after now. One that is off stays off.
+
+    What is None stays; a new one needs a queue and an expression, and has the rest as `Schedule` has it.
+    """
     if not may(by, "schedule.change"):
         return forbidden("schedules are changed by administrators")
-    kind = known_kind(queue)
-    if isinstance(kind, Refused):
-        return kind
     now = timezone.now()
-    new = Schedule(
-        name=name,
-        queue=kind.name,
-        expression=" ".join(expression.split()),
-        zone=zone,
-        payload=payload or {},
-        payload_version=kind.payload_version,
-        priority=priority,
-    )
-    if problems := _problems(new):
-        return Refused("invalid", problems)
     with transaction.atomic():
-        before = table.find(in_transaction(), name)
-        is_on = before.is_on if before else True
-        new = replace(new, is_on=is_on, next_run_at=next_run(new.expression, zone, now) if is_on else None)
+        before = table.find_to_change(in_transaction(), name)
+        if before is None and (queue is None or expression is None):
+            return _absent(name, "A new one needs a queue and an expression.")
+        old = before or Schedule(name=name, queue="", expression="")
+        kind = known_kind(old.queue if queue is None else queue)
+        if isinstance(kind, Refused):
+            return kind
+        # A payload that stays was made in that version, whatever the kind's is now.
+        keeps_version = payload is None and kind.name == old.queue
+        new = replace(
+            old,
+            queue=kind.name,
+            expression=" ".join((old.expression if expression is None else expression).split()),
+            zone=old.zone if zone is None else zone,
+            payload=old.payload if payload is None else payload,
+            payload_version=old.payload_version if keeps_version else kind.payload_version,
+            priority=old.priority if priority is None else priority,
+        )
+        if problems := _problems(new):
+            return Refused("invalid", problems)
+        new = replace(new, next_run_at=next_run(new.expression, new.zone, now) if new.is_on else None)
         table.put(in_transaction(), new)
         _on_record(by, "schedule.set", before, new)
     return new
@@ -62,7 +69,7 @@ def switch(by: Actor, name: str, *, on: bool) -> Schedule | Refused:
     if not may(by, "schedule.switch"):
         return forbidden("schedules are switched by operators and administrators")
     with transaction.atomic():
-        before = table.find(in_transaction(), name)
+        before = table.find_to_change(in_transaction(), name)
         if before is None:
             return _absent(name)
         if before.is_on == on:
@@ -79,7 +86,7 @@ def remove(by: Actor, name: str) -> Schedule | Refused:
     if not may(by, "schedule.change"):
         return forbidden("schedules are changed by administrators")
     with transaction.atomic():
-        before = table.find(in_transaction(), name)
+        before = table.find_to_change(in_transaction(), name)
         if before is None:
             return _absent(name)
         table.remove(in_transaction(), name)
@@ -93,7 +100,7 @@ def run_now(by: Actor, name: str) -> int | Refused:
         return forbidden("schedules are run by operators and administrators")
     now = timezone.now()
     with transaction.atomic():
-        found = table.find(in_transaction(), name)
+        found = table.find_to_change(in_transaction(), name)
         if found is not None:
             queue = found.queue
             job = table.run(in_transaction(), name, found.next_run_at, found.next_run_at, now)
@@ -138,8 +145,7 @@ def _problems(new: Schedule) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-def _absent(name: str) -> Refused:
-    mend = "Look at the list of schedules."
+def _absent(name: str, mend: str = "Look at the list of schedules.") -> Refused:
     return Refused("absent", (Problem(f"There is no schedule “{name}”", mend=mend, field="name"),))
 
 

@@ -93,7 +93,7 @@ def change_settings(
         return kind
     with transaction.atomic():
         connection = in_transaction()
-        before = asdict(QUEUES.settings(connection, kind.name))
+        before = asdict(QUEUES.settings_to_change(connection, kind.name))
         if lost := _meanwhile(before, seen or {}):
             return Refused("conflict", lost)
         try:

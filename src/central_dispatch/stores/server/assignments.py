@@ -19,6 +19,12 @@ def find(session: Session, name: str) -> Assignment | None:
     return Assignment(name=name, queues=tuple(json.loads(row[0])), slots=row[1], host=row[2]) if row else None
 
 
+def find_to_change(session: Session, name: str) -> Assignment | None:
+    """Return the assignment of that name; whoever else changes it waits until the end of the transaction."""
+    session.rows("SELECT name FROM job_assignment WHERE name = %s FOR UPDATE", name)
+    return find(session, name)
+
+
 def put(session: Session, assignment: Assignment, now: datetime) -> None:
     """Write an assignment, new or changed; workers of that name follow within a second."""
     session.run(_PUT, assignment.name, json.dumps(list(assignment.queues)), assignment.slots, assignment.host, now)

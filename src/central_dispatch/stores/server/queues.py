@@ -40,6 +40,12 @@ class Queues:
         row = session.one("SELECT changes FROM job_queue WHERE queue = %s", queue)
         return self.with_changes(queue, row[0] if row else None)
 
+    def settings_to_change(self, session: Session, queue: str) -> QueueSettings:
+        """Return them; whoever else changes them waits until the end of the transaction."""
+        # One change after the other, and none in the middle of a claim that counts who runs.
+        take_stripes(session, queue_stripes([queue]))
+        return self.settings(session, queue)
+
     def with_changes(self, queue: str, text: str | None) -> QueueSettings:
         """Return the settings with what is stored; a setting that this version does not know is passed over."""
         changes = {name: value for name, value in json.loads(text).items() if name in NAMES} if text else {}
@@ -47,9 +53,7 @@ class Queues:
 
     def change(self, session: Session, queue: str, changes: Mapping[str, Any]) -> QueueSettings:
         """Change some settings. `ValueError` for a name that there is not, or a value out of bounds."""
-        # One change after the other, and none in the middle of a claim that counts who runs.
-        take_stripes(session, queue_stripes([queue]))
-        changed = changed_settings(self.settings(session, queue), changes)
+        changed = changed_settings(self.settings_to_change(session, queue), changes)
         defaults = asdict(self.defaults(queue))
         stored = {name: value for name, value in asdict(changed).items() if value != defaults[name]}
         session.run(_PUT, queue, json.dumps(stored))

@@ -30,6 +30,12 @@ def find(session: Session, name: str) -> Schedule | None:
     return _schedule(row) if row else None
 
 
+def find_to_change(session: Session, name: str) -> Schedule | None:
+    """Return one schedule; whoever else changes it waits until the end of the transaction."""
+    session.rows("SELECT name FROM job_schedule WHERE name = %s FOR UPDATE", name)
+    return find(session, name)
+
+
 def put(session: Session, schedule: Schedule) -> None:
     """Write a schedule, new or changed; `last_run_at` and `last_job` of one that is there stay."""
     session.run(

@@ -19,6 +19,11 @@ def find(connection: sqlite3.Connection, name: str) -> Assignment | None:
     return Assignment(name=name, queues=tuple(json.loads(row[0])), slots=row[1], host=row[2]) if row else None
 
 
+def find_to_change(connection: sqlite3.Connection, name: str) -> Assignment | None:
+    """Return the assignment of that name; nobody else changes anything until the end of the transaction."""
+    return find(connection, name)
+
+
 def put(connection: sqlite3.Connection, assignment: Assignment, now: datetime) -> None:
     """Write an assignment, new or changed; workers of that name follow within a second."""
     queues = json.dumps(list(assignment.queues))

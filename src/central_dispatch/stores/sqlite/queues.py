@@ -31,6 +31,10 @@ class Queues:
         changes = stored_changes(connection, queue)
         return replace(self.defaults(queue), **changes) if changes else self.defaults(queue)
 
+    def settings_to_change(self, connection: sqlite3.Connection, queue: str) -> QueueSettings:
+        """Return them; nobody else changes anything until the end of the transaction."""
+        return self.settings(connection, queue)
+
     def change(self, connection: sqlite3.Connection, queue: str, changes: Mapping[str, Any]) -> QueueSettings:
         """Change some settings. `ValueError` for a name that there is not, or a value out of bounds."""
         changed = changed_settings(self.settings(connection, queue), changes)

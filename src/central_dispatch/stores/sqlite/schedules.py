@@ -32,6 +32,11 @@ def find(connection: sqlite3.Connection, name: str) -> Schedule | None:
     return _schedule(row) if row else None
 
 
+def find_to_change(connection: sqlite3.Connection, name: str) -> Schedule | None:
+    """Return one schedule; nobody else changes anything until the end of the transaction."""
+    return find(connection, name)
+
+
 def put(connection: sqlite3.Connection, schedule: Schedule) -> None:
     """Write a schedule, new or changed; `last_run_at` and `last_job` of one that is there stay."""
     values = (
