@@ -1,9 +1,17 @@
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from central_dispatch.configuration import BadConfiguration, configuration_path, read_configuration
+from central_dispatch.configuration import (
+    BadConfiguration,
+    Broker,
+    Database,
+    configuration_path,
+    read_configuration,
+)
 
 SERVER = '[database]\nengine = "postgresql"\npassword_file = "database-password"\n'
 
@@ -116,3 +124,14 @@ def test_a_password_that_others_may_read_or_that_is_not_there_is_refused(
     database = read_configuration(home).database
     with pytest.raises(BadConfiguration, match=mend):
         _ = database.password
+
+
+@pytest.mark.parametrize(("section", "model"), [("database", Database), ("broker", Broker)])
+def test_the_reference_names_each_setting_with_its_default(section: str, model: type[Database | Broker]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "dispatcher-toml.md").read_text(encoding="utf-8")
+    [text] = re.findall(rf"^## \[{section}\]$(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    told = dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\|", text, re.MULTILINE))
+    assert list(told) == list(model.model_fields)
+    for name, field in model.model_fields.items():
+        if field.default is not None:
+            assert json.loads(told[name].strip("`")) == json.loads(json.dumps(field.default)), name
