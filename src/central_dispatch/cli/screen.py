@@ -259,7 +259,7 @@ def event(name: str, sentence: str, **values: object) -> None:
     # Whoever listened may be gone (a closed terminal, a pipe's end): the command still has things to stop.
     with suppress(BrokenPipeError):
         if wants_json():
-            click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=str))
+            click.echo(json.dumps({"event": name, **values}, ensure_ascii=False, default=_for_programs))
         else:
             people().print(printable(sentence), markup=False)
         sys.stdout.flush()

@@ -1,26 +1,19 @@
 """What a job's record shows beyond its row: its history, batch, locks, and what decides whether it begins."""
 
-from django.db.models import QuerySet
-
 from central_dispatch.jobs.kinds import KINDS
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.worker_manager import batches
 from central_dispatch.worker_manager.batches import Progress
-from central_dispatch.worker_manager.models import Attempt, Batch, Job, Lock, Parent
+from central_dispatch.worker_manager.models import Batch, Job, Lock, Parent
+from central_dispatch.worker_manager.queries import attempts, job
 from central_dispatch.worker_manager.tables import QUEUES, reading
 
+__all__ = [
+    "attempts", "batch", "batch_of_splitter", "holders", "is_served", "job", "locks_of", "parent", "queue_names", "running_in",
+    "settings",
+]  # fmt: skip
 #: Locks that a record lists.
 _LOCKS_SHOWN = 50
-
-
-def job(number: int) -> Job | None:
-    """Return one job."""
-    return Job.objects.filter(pk=number).first()
-
-
-def attempts(number: int) -> QuerySet[Attempt]:
-    """Return the executions of a job that have ended."""
-    return Attempt.objects.filter(job=number)
 
 
 def parent(key: str) -> Parent | None:

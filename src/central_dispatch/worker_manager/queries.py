@@ -67,11 +67,6 @@ def assignments() -> QuerySet[Assignment]:
     return Assignment.objects.all()
 
 
-def queue(name: str) -> QueueView | None:
-    """Return one queue."""
-    return next((found for found in queues() if found.name == name), None)
-
-
 def _view(kind: Kind, counts: dict[str, dict[str, int]], last: datetime | None) -> QueueView:
     settings = QUEUES.settings(reading(), kind.name)
     period = settings.period_s

@@ -123,3 +123,10 @@ def test_a_command_closes_the_broker_that_it_rang_with_and_the_next_one_opens_an
     for _ in range(2):
         assert call("job", "enqueue", "housekeeping").exit_code == 0
         assert not bells._opened
+
+
+def test_a_time_is_written_for_programs_in_one_way_only(jobs: list[int]) -> None:
+    number = str(jobs[0])
+    told = [json.loads(line) for line in call("job", "tail", number, "--json").stdout.splitlines()]
+    shown = json.loads(call("job", "show", number, "--json").stdout)
+    assert [one["due_at"] for one in told if "due_at" in one] == [shown["due_at"]]

@@ -254,8 +254,7 @@ def test_queues_show_their_depths_and_schedule(store: SqliteStore) -> None:
     store.enqueue_scheduled({QUEUE: 60.0}, now())
     made()
     store.claim(QUEUE, WORKER.id, 1, now())
-    view = queries.queue(QUEUE)
-    assert view is not None
+    [view] = [one for one in queries.queues() if one.name == QUEUE]
     assert (view.waiting, view.running, view.in_error) == (1, 1, 0)
     assert view.last_run_at is not None
     assert view.next_run_at is not None
