@@ -1,7 +1,7 @@
 """Removes what has outlived its retention, in transactions so small that nobody waits for them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from central_dispatch.fleet import settings
 from central_dispatch.fleet.home import home_directory
-from central_dispatch.fleet.models import Change, Run, RunEvent
+from central_dispatch.fleet.models import Change, Run, RunEvent, RunStep
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.outcome import Done, Outcome, Released
 from central_dispatch.stores.places import open_store
@@ -30,17 +30,17 @@ PAUSE_S = 0.01
 def handle(_payload: Mapping[str, Any], attempt: Attempt) -> Outcome:
     """Remove it; the result says how much of what. Asked to stop, it goes back and is finished by the next run."""
     now, kept = timezone.now(), settings.read(settings.Retention)
-    parts: dict[str, Callable[[], int]] = {
-        "changes": lambda: _delete(Change.objects.filter(at__lt=now - CHANGES_KEPT)),
-        "looks": lambda: _delete_looks(now - timedelta(days=kept.looks_days)),
-        "events": lambda: _delete_events(kept.events_per_run),
-        "minutes": lambda: _fold_an_hour(now - MINUTES_KEPT),
-        "hours": lambda: _delete_hour(now - HOURS_KEPT),
+    parts: dict[str, Iterator[int]] = {
+        "changes": _deleting(Change.objects.filter(at__lt=now - CHANGES_KEPT).order_by("pk")),
+        "looks": _deleting_looks(now - timedelta(days=kept.looks_days)),
+        "events": _deleting_events(kept.events_per_run),
+        "minutes": _while_any(lambda: _fold_an_hour(now - MINUTES_KEPT)),
+        "hours": _while_any(lambda: _delete_hour(now - HOURS_KEPT)),
     }
     removed = dict.fromkeys((*parts, "dead_letters", "ended_jobs"), 0)
-    for index, (name, remove) in enumerate(parts.items()):
+    for index, (name, transactions) in enumerate(parts.items()):
         attempt.report(100 * index / (len(parts) + 1), f"removing {name}")
-        while count := remove():
+        for count in transactions:
             removed[name] += count
             if attempt.stopping():
                 return Released()
@@ -64,28 +64,43 @@ def _prune_jobs(now: datetime, kept: timedelta, attempt: Attempt, removed: dict[
     return Done(removed)
 
 
-def _delete(rows: QuerySet[Any]) -> int:
-    """Delete up to a chunk of rows, with what hangs on them; returns how many."""
-    with transaction.atomic():
-        keys = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
-        rows.model._default_manager.filter(pk__in=keys).delete()  # noqa: SLF001 Django's public name
-    return len(keys)
+def _while_any(remove: Callable[[], int]) -> Iterator[int]:
+    """Run transactions until one removes nothing; each returns how many rows it removed."""
+    while count := remove():
+        yield count
 
 
-def _delete_looks(before: datetime) -> int:
-    """Delete a chunk of plans and inventories, which changed nothing."""
-    looks = Run.objects.filter(kind__in=(Run.Kind.PLAN, Run.Kind.INVENTORY), open_key=None)
-    return _delete(looks.filter(ended_at__lt=before))
+def _deleting(rows: QuerySet[Any]) -> Iterator[int]:
+    """Delete rows on which nothing hangs, a chunk in each transaction and in their order."""
+
+    def delete() -> int:
+        with transaction.atomic():
+            keys = list(rows.values_list("pk", flat=True)[:CHUNK])
+            rows.model._default_manager.filter(pk__in=keys).delete()  # noqa: SLF001 Django's public name
+        return len(keys)
+
+    return _while_any(delete)
 
 
-def _delete_events(kept: int) -> int:
-    """Delete a chunk of the oldest events of a run that has ended with more than are kept; its steps stay."""
+def _deleting_looks(before: datetime) -> Iterator[int]:
+    """Delete plans and inventories, which changed nothing; their events and steps first, as one look has many."""
+    looks = Run.objects.filter(kind__in=(Run.Kind.PLAN, Run.Kind.INVENTORY), open_key=None, ended_at__lt=before)
+    runs = list(looks.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(runs), CHUNK):
+        some = runs[start : start + CHUNK]
+        for rows in (RunEvent.objects.filter(run__in=some), RunStep.objects.filter(run__in=some)):
+            for _ in _deleting(rows.order_by()):
+                yield 0  # what is counted is looks
+        yield from _deleting(Run.objects.filter(pk__in=some).order_by("pk"))
+
+
+def _deleting_events(kept: int) -> Iterator[int]:
+    """Delete the oldest events of runs that have ended with more than are kept; their steps stay."""
     counted = RunEvent.objects.filter(run__open_key=None).order_by().values("run").annotate(count=Count("pk"))
-    for run in counted.filter(count__gt=kept).values_list("run", flat=True)[:1]:
+    for run in list(counted.filter(count__gt=kept).values_list("run", flat=True)):
         events = RunEvent.objects.filter(run=run)
         first_kept = events.order_by("-sequence").values_list("sequence", flat=True)[kept - 1]
-        return _delete(events.filter(sequence__lt=first_kept))
-    return 0
+        yield from _deleting(events.filter(sequence__lt=first_kept).order_by("sequence"))
 
 
 def _fold_an_hour(before: datetime) -> int:

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from central_dispatch.fleet import settings
 from central_dispatch.fleet.actor import DISPATCHER
 from central_dispatch.fleet.home import home_directory
-from central_dispatch.fleet.models import Change, Instance, Run, RunEvent, Worker
+from central_dispatch.fleet.models import Change, Instance, Run, RunEvent, RunStep, Worker
 from central_dispatch.handlers import housekeeping
 from central_dispatch.jobs.handling import Attempt
 from central_dispatch.jobs.job import NewJob
@@ -96,3 +98,32 @@ def test_asked_to_stop_it_goes_back_after_the_transaction_under_way(
         Change.objects.create(topic="old", at=timezone.now() - timedelta(hours=2))
     assert keep_house(tmp_path, lambda: True) == Released()
     assert Change.objects.filter(topic="old").count() == 2
+
+
+def test_a_looks_many_events_and_steps_go_in_small_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHUNK", 4)
+    looks = [run("plan", 31) for _ in range(6)]
+    for look in looks:
+        for number in range(5):
+            RunEvent.objects.create(
+                run=look, sequence=number, at=look.created_at, kind="x", received_at=look.created_at
+            )
+            RunStep.objects.create(run=look, part="steps", index=number, name="x", title="x")
+    deleted: list[int] = []
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        result = execute(sql, *arguments)
+        if sql.startswith("DELETE") and "fleet_run" in sql:
+            deleted.append(arguments[-1]["cursor"].rowcount)
+        return result
+
+    with connection.execute_wrapper(note):
+        done = keep_house(tmp_path)
+    assert isinstance(done, Done)
+    assert done.result["looks"] == 6
+    assert sum(deleted) == 6 + 30 + 30
+    assert max(deleted) <= 4
+    assert not RunEvent.objects.exists()
+    assert not RunStep.objects.exists()
