@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from central_dispatch.jobs.job import NewJob
-from central_dispatch.jobs.outcome import Done, Failed
+from central_dispatch.jobs.outcome import Done, Failed, Outcome, Stopped
 from central_dispatch.jobs.ports import Parent, Store
+from central_dispatch.stores.batch import NewBatch
 from job_adapters import SqliteSite
 from store_calls import LATER, NOW, SECOND, Q, ended, put, settle, take
 
@@ -55,6 +58,40 @@ def test_a_batch_is_pruned_only_once_none_of_it_is_open(store: Store, mine: Pare
     assert store.prune(far, timedelta(days=1), 100)["ended"] == 0
     settle(store, second, Done())
     assert store.prune(far, timedelta(days=1), 100)["ended"] == 2
+
+
+@pytest.mark.parametrize("how", [Failed("no", retryable=False), Stopped("eve")])
+def test_a_batch_stays_whole_while_the_job_that_makes_it_can_be_tried_again(
+    store: Store, site: SqliteSite, mine: Parent, how: Outcome
+) -> None:
+    put(store)
+    (maker,) = take(store, mine, 1)
+    new = NewBatch(job=maker.job, kind=Q, says="", source="a", expected=5, by="")
+    batch: int = site.write(lambda table: site.batches.begin(table, new, NOW)).id
+    store.enqueue([NewJob(kind=Q, payload={}, batch=batch, batch_index=n) for n in range(2)], NOW)
+    for claim in take(store, mine):
+        settle(store, claim, Done())
+    late = NOW + timedelta(days=2)
+    settle(store, maker, how, late)
+    # As it is tried again now, it goes on behind the last one that it made.
+    assert store.prune(late, timedelta(days=1), 100) == {"dead_letters": 0, "ended": 0}
+    assert site.write(lambda table: site.batches.begin(table, new, NOW)).made == 2
+    site.write(lambda table: site.batches.complete(table, batch, 2))
+    assert store.prune(late, timedelta(days=1), 100)["ended"] == 2
+
+
+def test_a_batch_goes_once_the_job_that_was_to_make_it_is_gone(store: Store, site: SqliteSite, mine: Parent) -> None:
+    put(store)
+    (maker,) = take(store, mine, 1)
+    new = NewBatch(job=maker.job, kind=Q, says="", source="a", expected=5, by="")
+    batch: int = site.write(lambda table: site.batches.begin(table, new, NOW)).id
+    store.enqueue([NewJob(kind=Q, payload={}, batch=batch, batch_index=0)], NOW)
+    settle(store, take(store, mine)[0], Done())
+    settle(store, maker, Failed("no", retryable=False))
+    far = NOW + timedelta(days=99)
+    removed = [store.prune(far, timedelta(days=1), 100) for _ in range(2)]
+    assert sum(one["dead_letters"] for one in removed) == 1
+    assert sum(one["ended"] for one in removed) == 1
 
 
 # Live pages

@@ -5,9 +5,13 @@ from datetime import datetime, timedelta
 from central_dispatch.stores.server.session import Session
 
 # A batch's rows stay while one of them is open: its progress is counted by them, and its numbers must stay taken.
+# Likewise while the job that makes it is there and did not come to its end: tried again, it gives the same numbers.
 _WHOLE_BATCH = """
 (job.batch IS NULL OR NOT EXISTS (
-    SELECT 1 FROM job AS other WHERE other.batch = job.batch AND other.state IN ('waiting', 'running')))"""
+    SELECT 1 FROM job AS other WHERE other.batch = job.batch AND other.state IN ('waiting', 'running'))
+ AND NOT EXISTS (
+    SELECT 1 FROM job_batch JOIN job AS maker ON maker.id = job_batch.job
+    WHERE job_batch.id = job.batch AND job_batch.total IS NULL))"""
 _DEAD = f"""
 SELECT id FROM job WHERE state = 'in_error' AND expires_at < %s AND {_WHOLE_BATCH}
 ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED"""  # noqa: S608 constants

@@ -8,10 +8,12 @@ from central_dispatch.stores.sqlite.times import to_text
 
 Pruned = Literal["dead_letters", "ended"]
 # A batch's rows stay while one of them is open: its progress is counted by them, and its numbers must stay taken.
+# Likewise while the job that makes it is there and did not come to its end: tried again, it gives the same numbers.
 _WHOLE_BATCH = """
 (batch IS NULL OR batch NOT IN (
     SELECT batch FROM job WHERE state = 'waiting' AND batch IS NOT NULL
-    UNION SELECT batch FROM job WHERE state = 'running' AND batch IS NOT NULL))"""
+    UNION SELECT batch FROM job WHERE state = 'running' AND batch IS NOT NULL
+    UNION SELECT job_batch.id FROM job_batch JOIN job AS maker ON maker.id = job_batch.job WHERE total IS NULL))"""
 _DEAD = f"""
 SELECT id FROM job WHERE state = 'in_error' AND expires_at < :now AND {_WHOLE_BATCH} LIMIT :limit"""  # noqa: S608 constants
 _ENDED = f"""
