@@ -65,6 +65,13 @@ def report(_payload: Payload, attempt: Attempt) -> Outcome:
     return Done({"directory": str(attempt.directory)})
 
 
+def telling(_payload: Payload, attempt: Attempt) -> Outcome:
+    """Report, print and be done, so quickly that the parent hears all of it at once."""
+    attempt.report(40, "nearly")
+    print("told")  # noqa: T201 captured
+    return Done()
+
+
 def misbehave(payload: Payload, _attempt: Attempt) -> Outcome:  # noqa: C901 a table of endings
     """End in one of the ways that are no outcome."""
     match payload["how"]:
@@ -262,6 +269,7 @@ KINDS = {
         _kind("patient"),
         _kind("finishing"),
         _kind("report"),
+        _kind("telling"),
         _kind("misbehave", max_attempts=1),
         _kind("flood"),
         _kind("tree"),

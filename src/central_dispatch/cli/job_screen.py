@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from central_dispatch.cli import dispatcher, exit_codes, screen
-from central_dispatch.jobs.masking import shown_payload, shown_value
+from central_dispatch.jobs.masking import secrets_of, shown_payload, shown_value
 from central_dispatch.jobs.text import printable
 from central_dispatch.provisioning.problem import Problem
 from central_dispatch.worker_manager import queries
@@ -52,7 +52,7 @@ def to_json(job: Job) -> dict[str, Any]:
         "batch": job.batch,
         "payload": shown_payload(job.queue, job.payload),
         "payload_version": job.payload_version,
-        "result": shown_value(job.result),
+        "result": shown_value(job.result, secrets_of(job.queue, job.payload)),
         "interrupted_by": job.ended_by,
         "interrupt_wanted_by": job.interrupt_by,
         "started_at": job.started_at,

@@ -37,9 +37,9 @@ def shown_payload(queue: str, payload: Mapping[str, Any], kinds: Mapping[str, Ki
     return {key: _shown(key, value, _declared(queue, kinds)) for key, value in payload.items()}
 
 
-def shown_value(value: Any) -> Any:  # noqa: ANN401 JSON
-    """Return JSON of no known kind (a result, say) as it may be shown."""
-    return _shown("", value, frozenset())
+def shown_value(value: Any, secrets: Collection[str] = ()) -> Any:  # noqa: ANN401 JSON
+    """Return JSON of no known kind (a result, say) as it may be shown: without these secrets, wherever they are."""
+    return _shown("", value, frozenset(), secrets)
 
 
 def shown_text(text: str, secrets: Collection[str] = ()) -> str:
@@ -79,17 +79,17 @@ def _declared(queue: str, kinds: Mapping[str, Kind]) -> frozenset[str]:
     return frozenset(map(flat, kind.secret_fields)) if kind else frozenset()
 
 
-def _shown(key: str, value: Any, declared: frozenset[str]) -> Any:  # noqa: ANN401 JSON
+def _shown(key: str, value: Any, declared: frozenset[str], secrets: Collection[str] = ()) -> Any:  # noqa: ANN401 JSON
     if key and is_secret(key, declared):
         # Whether there is one at all may be seen.
         return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK
     match value:
         case Mapping():
-            return {name: _shown(str(name), part, declared) for name, part in value.items()}
+            return {name: _shown(str(name), part, declared, secrets) for name, part in value.items()}
         case list() | tuple():
-            return [_shown("", part, declared) for part in value]
+            return [_shown("", part, declared, secrets) for part in value]
         case str():
-            return shown_text(value)
+            return shown_text(value, secrets)
         case _:
             return value
 

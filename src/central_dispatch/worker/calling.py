@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 
 from central_dispatch.jobs.handling import Attempt, TakeLocks
 from central_dispatch.jobs.job import MAX_ERROR_CHARACTERS
+from central_dispatch.jobs.masking import shown_text
 from central_dispatch.jobs.outcome import Crashed, Deferred, Done, Failed, Outcome, Released, Stopped
-from central_dispatch.jobs.text import storable
 from central_dispatch.worker import answers
+from central_dispatch.worker.cuts import shown_start
 
 Handler = Callable[[Mapping[str, Any], Attempt], Outcome]
 Report = Callable[[float, str], None]
@@ -62,8 +63,11 @@ class LazyAttempt(Attempt):
         return made
 
 
-def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
-    """Run the handler `module:function`; returns its outcome as it travels. SIGTERM's exception passes through."""
+def call(path: str, payload: Mapping[str, Any], attempt: Attempt, secrets: Collection[str] = ()) -> dict[str, Any]:
+    """Run the handler `module:function`; returns its outcome as it travels. SIGTERM's exception passes through.
+
+    Texts are cut here, so `secrets` are masked in them before.
+    """
     try:
         outcome = _load(path)(payload, attempt)
     except NoDirectory as error:
@@ -71,27 +75,29 @@ def call(path: str, payload: Mapping[str, Any], attempt: Attempt) -> dict[str, A
     except MemoryError:
         return answers.to_json(Crashed("the memory is exhausted (MemoryError)"))
     except SystemExit as error:
-        return answers.to_json(Crashed(f"the handler called exit({error.code!r})"))
+        said = shown_start(f"the handler called exit({error.code!r})", secrets, MAX_ERROR_CHARACTERS)
+        return answers.to_json(Crashed(said))
     except OSError as error:
-        print_traceback()
-        return answers.to_json(_no_room(error) if error.errno in _FULL else Failed(last_line(error)))
+        print_traceback(secrets)
+        found = _no_room(error, secrets) if error.errno in _FULL else Failed(last_line(error, secrets))
+        return answers.to_json(found)
     except Exception as error:  # noqa: BLE001 whatever a handler raises is its failure, not the child's
-        print_traceback()
-        return answers.to_json(Failed(last_line(error)))
-    return _checked(outcome)
+        print_traceback(secrets)
+        return answers.to_json(Failed(last_line(error, secrets)))
+    return _checked(outcome, secrets)
 
 
-def _no_room(error: OSError) -> Deferred:
-    said = f"the disk is full: free space on it, the job is tried again. {last_line(error)}"
-    return Deferred(storable(said, MAX_ERROR_CHARACTERS), _ROOM_S)
+def _no_room(error: OSError, secrets: Collection[str]) -> Deferred:
+    said = f"the disk is full: free space on it, the job is tried again. {last_line(error, secrets)}"
+    return Deferred(shown_start(said, secrets, MAX_ERROR_CHARACTERS), _ROOM_S)
 
 
-def last_line(error: BaseException) -> str:
-    """Return what went wrong and where, on one line."""
+def last_line(error: BaseException, secrets: Collection[str] = ()) -> str:
+    """Return what went wrong and where, on one line, these secrets masked."""
     said = "".join(traceback.format_exception_only(error)).strip().splitlines()
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""  # noqa: PTH119 a name to print
-    return storable(said[-1] if said else type(error).__name__, MAX_ERROR_CHARACTERS - len(where)) + where
+    return shown_start(said[-1] if said else type(error).__name__, secrets, MAX_ERROR_CHARACTERS - len(where)) + where
 
 
 def _load(path: str) -> Handler:
@@ -101,14 +107,14 @@ def _load(path: str) -> Handler:
     return _loaded[path]
 
 
-def _checked(outcome: object) -> dict[str, Any]:
+def _checked(outcome: object, secrets: Collection[str]) -> dict[str, Any]:
     if not isinstance(outcome, Done | Failed | Deferred | Crashed | Stopped | Released):
         said = f"the handler returned {type(outcome).__name__} where an outcome belongs"
         return answers.to_json(Failed(said, retryable=False))
     answer = answers.to_json(outcome)
     for name in ("error", "why", "by"):
         if isinstance(answer.get(name), str):
-            answer[name] = storable(answer[name], MAX_ERROR_CHARACTERS)
+            answer[name] = shown_start(answer[name], secrets, MAX_ERROR_CHARACTERS)
     try:
         # As strict as the databases are: no NaN, no lone surrogate.
         size = len(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode())
@@ -120,11 +126,12 @@ def _checked(outcome: object) -> dict[str, Any]:
     return answer
 
 
-def print_traceback() -> None:
+def print_traceback(secrets: Collection[str] = ()) -> None:
     """Print the exception at hand where the job prints, if the handler left anything to print to."""
     text = traceback.format_exc()
     if len(text) > 2 * _TRACEBACK:
         # A job's output is read slowly once it floods, and an error can hold a whole file.
+        text = shown_text(text, secrets)
         text = f"{text[:_TRACEBACK]}\n[...]\n{text[-_TRACEBACK:]}"
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text)

@@ -23,9 +23,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from central_dispatch.jobs import lock as locks
+from central_dispatch.jobs.job import MAX_WORDS
 from central_dispatch.jobs.outcome import Crashed, Deferred
 from central_dispatch.worker import answers, frames, process_tree, ringing
 from central_dispatch.worker.calling import LazyAttempt, call, last_line, print_traceback
+from central_dispatch.worker.cuts import shown_start
 from central_dispatch.worker.messages import Rules
 from central_dispatch.worker.process_state import ProcessState
 
@@ -71,6 +73,7 @@ class Child:
         self._stopping = False
         self._lock = threading.Lock()  # a handler's threads may report and ask, too
         self._running: tuple[int, int] = (0, 0)  # job and fence
+        self._secrets: Sequence[str] = ()  # its payload's
         self._wishes = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._stops: set[tuple[int, int]] = set()
@@ -113,6 +116,7 @@ class Child:
         directory = Path(order["directory"])
         self._stopping = False
         self._running = order["job"], order["fence"]
+        self._secrets = order.get("secrets", ())
         self._answers.clear()
         os.environ[ATTEMPT] = f"{order['job']}/{order['fence']}"
         attempt = LazyAttempt(
@@ -128,15 +132,15 @@ class Child:
         try:
             try:
                 self._handling = True
-                answer = call(handler, payload, attempt)
+                answer = call(handler, payload, attempt, self._secrets)
             finally:
                 self._handling = False
         except Terminated:
             # It may have come after the answer was there, in the moment before `_handling` became false.
             answer = answer or answers.to_json(Crashed("ended by SIGTERM"))
         except BaseException as error:  # noqa: BLE001 KeyboardInterrupt, GeneratorExit, a library's own
-            print_traceback()
-            answer = answers.to_json(Crashed(f"the handler raised {last_line(error)}"))
+            print_traceback(self._secrets)
+            answer = answers.to_json(Crashed(f"the handler raised {last_line(error, self._secrets)}"))
         return answer
 
     def _clean_up(self, directory: Path | None) -> bool:
@@ -164,7 +168,7 @@ class Child:
         self._reported = now
         number = float(percent)
         bounded = min(100.0, max(0.0, number)) if math.isfinite(number) else 0.0
-        self._say({"percent": bounded, "words": str(words)[:500]})
+        self._say({"percent": bounded, "words": shown_start(str(words), self._secrets, MAX_WORDS)})
 
     def _asks_to_stop(self) -> bool:
         with self._lock:

@@ -42,20 +42,21 @@ class Child:
     used: bool = False  # it had a job once
     leaving: bool = False  # it said that it ends after this job, or it is being ended
 
-    def drain(self) -> bytes:
-        """Return what was printed and not read yet, at most one pipe full."""
+    def drain(self) -> bytes | None:
+        """Return what was printed and not read yet, at most one pipe full; None: nothing now; empty: the end."""
         with suppress(BlockingIOError):
             return os.read(self.output, _PIPE)
-        return b""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A child has ended and nothing of it is left."""
+    """A child has ended and nothing of it is left; `unbegun`: it never was a process, so its job never ran."""
 
     child: Child
     how: str
     parent_stopped: bool = False
+    unbegun: bool = False
 
 
 @dataclass(slots=True)
@@ -254,7 +255,7 @@ class Children:
                 self._children[slot].pid = pid
             case {"refused": int(slot), "why": str(why)}:
                 _log.warning("cannot make a process: %s", why)
-                return [Gone(self._children[slot], f"no process could be made for it: {why}")]
+                return [self._unbegun(self._children[slot], f"no process could be made for it: {why}")]
             case {"ended": int(pid), "status": int(status), "stopped": bool(stopped)}:
                 found = [child for child in self._children.values() if child.pid == pid]
                 return [Gone(child, how_ended(status), stopped) for child in found]
@@ -275,7 +276,13 @@ class Children:
         now = time.monotonic()
         self._restart_at = now if now - server.started > _STEADY_S else now + 1.0
         _log.error("the fork server ended with %s; it is started again", code)
-        return [Gone(child, "the fork server ended, and its children with it") for child in self._children.values()]
+        how = "the fork server ended, and its children with it"
+        return [Gone(child, how) if child.pid else self._unbegun(child, how) for child in self._children.values()]
+
+    @staticmethod
+    def _unbegun(child: Child, how: str) -> Gone:
+        child.used = False  # it was given a job at most, so the next one is not made at once
+        return Gone(child, how, unbegun=True)
 
 
 def how_ended(status: int) -> str:

@@ -213,6 +213,8 @@ class Clerk:
             settled = self._settlements.settle(self._timing.group_s)
             self._reports.settled(settled)
             self._settled(settled)
+            if self._settlements:
+                self._wake.set()  # a round settles so many at most
         now = time.monotonic()
         self._recovery.look(now)
         if now >= self._next_look:

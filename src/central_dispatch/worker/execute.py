@@ -141,14 +141,18 @@ class _Incarnation:
         """Register, enqueue and claim one job, run it, leave."""
         now = datetime.now(UTC)
         self._store.register(self._parent, now)
-        [number] = self._store.enqueue([job], now)
-        claim = self._store.claim_job(number, self._parent.id, now) if number is not None else None
-        if number is None or claim is None:
-            self._store.leave(self._parent.id)
-            what = f"A job of “{job.kind}” with this key is there already" if number is None else "Another took the job"
-            return number or 0, Ended("stopped", 0, Problem(what, mend="See: central-dispatch job list"))
-        loop, clerk, children = self._parts(until_empty=True)
-        clerk.hold([claim])
+        try:
+            [number] = self._store.enqueue([job], now)
+            claim = self._store.claim_job(number, self._parent.id, now) if number is not None else None
+            if number is None or claim is None:
+                self._leave()
+                what = f"A job of “{job.kind}” with this key is there already" if number is None else "Another took it"
+                return number or 0, Ended("stopped", 0, Problem(what, mend="See: central-dispatch job list"))
+            loop, clerk, children = self._parts(until_empty=True)
+            clerk.hold([claim])
+        except BaseException:
+            self._leave()
+            raise
         loop.post(Claimed([claim]))
         end = self._work(loop, clerk, children)
         return number, Ended("stopped" if end.reason == "lost" else end.reason, end.executions, end.problem)
@@ -237,13 +241,16 @@ class _Incarnation:
         elif not clerk.finish(self._setup.timing.store_wait_s):
             _log.error("the database did not come back: what is not settled runs again, and counts an attempt")
         beats.stop()
+        self._leave()
+        loop.close()
+        self._watchdog.stop()
+        return end
+
+    def _leave(self) -> None:
         try:
             self._store.leave(self._parent.id)
         except StoreDown as error:
             _log.warning("cannot take leave of the database: %s", error)
-        loop.close()
-        self._watchdog.stop()
-        return end
 
     def _before_sweeping(self, space: str) -> None:
         if space == self._parent.pid_space:

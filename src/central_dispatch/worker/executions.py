@@ -13,7 +13,7 @@ from typing import Any
 from central_dispatch.jobs.job import MAX_WORDS, Claim, Progress
 from central_dispatch.jobs.kinds import Kind
 from central_dispatch.jobs.lock import wishes
-from central_dispatch.jobs.masking import secrets_of, shown_output, shown_text
+from central_dispatch.jobs.masking import secrets_of, shown_text
 from central_dispatch.jobs.outcome import Crashed, Deferred, Failed, Outcome, Stopped
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.text import storable
@@ -24,8 +24,8 @@ from central_dispatch.worker.lock_requests import Locked, Wish
 from central_dispatch.worker.output import Output
 
 _log = logging.getLogger(__name__)
-#: How long a flood of output is left unread, in seconds.
-FLOOD_S = 0.01
+#: How long a flood of output is left unread at least, in seconds; the tick after that reads on.
+_FLOOD_S = 0.01
 #: Executions shorter than this, on average, have the next ones claimed ahead: about so much work, in seconds, and
 #: never more than so many for each slot.
 _SHORT_S = 0.02
@@ -60,6 +60,7 @@ class Running:
     child: Child
     started_at: datetime
     started: float
+    secrets: frozenset[str] = frozenset()
     output: Output = field(default_factory=Output)
     stop: stops.Stop | None = None
 
@@ -97,6 +98,7 @@ class Executions:
 
     def begin(self, child: Child, claim: Claim, now: float) -> None:
         """Give a job to an idle child; a payload that cannot travel ends the execution as a crash."""
+        secrets = secrets_of(claim.kind, claim.payload, self._rules.kinds)
         order = {
             "job": claim.job,
             "fence": claim.fence,
@@ -105,6 +107,8 @@ class Executions:
             "payload": claim.payload,
             "directory": f"{self._rules.directory}/{claim.job}/{claim.fence}",
         }
+        if secrets:
+            order["secrets"] = sorted(secrets)
         try:
             self._children.give(child, order)
         except (TypeError, ValueError) as error:
@@ -112,13 +116,15 @@ class Executions:
             at = datetime.now(UTC)
             self._clerk.ended(Ended(claim, Crashed(f"its payload cannot be handed on: {error}"), 0, at, at))
             return
-        self._running[child] = Running(claim, child, datetime.now(UTC), now)
+        self._running[child] = Running(claim, child, datetime.now(UTC), now, secrets)
 
     # What the selector brings of a child.
 
     def read_output(self, child: Child) -> None:
         """Take what a child printed; of a flood only so much at a time that the job waits for us, not we for it."""
         piece = child.drain()
+        if piece is None:
+            return  # all of it was read in this very turn, at the execution's end
         if not piece:
             with suppress(KeyError):
                 self._selector.unregister(child.output)
@@ -129,11 +135,11 @@ class Executions:
         self._keep_output(running, piece)
         if running.output.is_flooded:
             self._selector.unregister(child.output)
-            self._muted[child] = time.monotonic() + FLOOD_S
+            self._muted[child] = time.monotonic() + _FLOOD_S
 
     def _keep_output(self, running: Running, piece: bytes) -> None:
         running.output.add(piece)
-        self._clerk.printed(running.claim, lambda: shown_output(running.output.so_far(), self._secrets(running)))
+        self._clerk.printed(running.claim, lambda: running.output.so_far(running.secrets))
         if self._rules.echo:
             self._rules.echo(piece)
 
@@ -166,7 +172,7 @@ class Executions:
             } if running and (running.claim.job, running.claim.fence) == (job, fence):  # fmt: skip
                 self._ask_for_locks(running, number, exclusive, shared)
             case {"percent": int() | float() as percent, "words": str(words)} if running:
-                progress = Progress(float(percent), storable(shown_text(words, self._secrets(running)), MAX_WORDS))
+                progress = Progress(float(percent), storable(shown_text(words, running.secrets), MAX_WORDS))
                 self._clerk.report(running.claim, progress)
                 if self._rules.on_progress:
                     self._rules.on_progress(running.claim, progress)
@@ -195,7 +201,7 @@ class Executions:
             self.hear(child)
         running = self._running.get(child)
         if running:
-            if gone.parent_stopped:
+            if gone.parent_stopped or gone.unbegun:
                 running.stop = stops.lost(time.monotonic())
             self._finish(running, None, gone.how)
         self._muted.pop(child, None)
@@ -218,10 +224,7 @@ class Executions:
         self._clerk.claim_ahead(ahead(self._children.slots, self._mean_s))
         if not self.abandoned:
             outcome = stops.verdict(answer, end, running.stop)
-            self._clerk.ended(_without_secrets(running, outcome, self._secrets(running)))
-
-    def _secrets(self, running: Running) -> frozenset[str]:
-        return secrets_of(running.claim.kind, running.claim.payload, self._rules.kinds)
+            self._clerk.ended(_without_secrets(running, outcome))
 
     # Endings from outside.
 
@@ -282,13 +285,13 @@ class Executions:
         return self._clerk.known_settings(running.claim.kind)
 
 
-def _without_secrets(running: Running, outcome: Outcome, secrets: frozenset[str]) -> Ended:
-    """Return what is settled: neither error nor output tells what the payload keeps secret."""
-    claim = running.claim
+def _without_secrets(running: Running, outcome: Outcome) -> Ended:
+    """Return what is settled: neither error nor output tells what the payload keeps secret. A result stays as it is."""
+    claim, secrets = running.claim, running.secrets
     match outcome:
         case Failed(error) | Crashed(error):
             outcome = replace(outcome, error=shown_text(error, secrets))
         case Deferred(why) | Stopped(_, why):
             outcome = replace(outcome, why=shown_text(why, secrets))
-    output = shown_output(running.output.kept(), secrets)
+    output = running.output.kept(secrets)
     return Ended(claim, outcome, running.child.pid, running.started_at, datetime.now(UTC), output)

@@ -34,7 +34,7 @@ class Metrics:
     def __init__(self, vitals: Vitals, broker: Broker) -> None:
         self._vitals = vitals
         self._broker = broker
-        #: How much is in the queues, as last read, and since when the database answers: None while it does not.
+        #: How much is in the queues, as last read; None before that, and while the database does not answer.
         self.depths: Sequence[Depth] | None = None
         self._registry = CollectorRegistry()
         self._executions = Counter(

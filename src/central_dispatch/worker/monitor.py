@@ -126,6 +126,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         """Say whether there is room for this caller."""
         return self._room.acquire(blocking=False)
 
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 likewise
+        """Give a caller its thread; where none can be made, its room is free again."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 likewise
         """Answer one caller, and make room."""
         try:

@@ -16,13 +16,14 @@ from central_dispatch.jobs.outcome import Deferred, Failed, Outcome, Released, S
 from central_dispatch.worker import stops
 from central_dispatch.worker.children import Children
 from central_dispatch.worker.clerk import Claimed, Clerk, Ended, Interrupted, Locked, Quiet, Resized
-from central_dispatch.worker.executions import FLOOD_S, Executions, Rules
+from central_dispatch.worker.executions import Executions, Rules
 
 _log = logging.getLogger(__name__)
 Why = Literal["stopped", "empty", "lost"]
 #: How often time limits and grace times are looked at while something runs, in seconds.
 _TICK_S = 0.05
-#: How long a job that was claimed ahead waits for its slot before it goes back, uncounted; in seconds.
+#: How long a job that was claimed waits for its slot before it goes back, uncounted; in seconds. It was claimed ahead,
+#: or no process can be made for it here.
 _PATIENCE_S = 1.0
 
 
@@ -86,17 +87,18 @@ class ParentLoop:
     def close(self) -> None:
         """Give the loop's descriptors back."""
         self.selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        read, write = self._wake_read, self._wake_write
+        # First forgotten: another thread may post still, and the numbers may be other files' by then.
+        self._wake_read = self._wake_write = -1
+        os.close(read)
+        os.close(write)
 
     def _attach(self, clerk: Clerk, children: Children) -> None:
         self._clerk, self._children = clerk, children
         self._executions = Executions(self._rules, self.selector, clerk, children)
 
     def _timeout(self) -> float:
-        if self._executions.has_muted:
-            return FLOOD_S
-        return _TICK_S if self._executions or self._pending else 0.5
+        return _TICK_S if self._executions or self._executions.has_muted or self._pending else 0.5
 
     def _over(self) -> Why | None:
         if self._executions or self._pending:
@@ -211,6 +213,6 @@ class ParentLoop:
         self._executions.tick(now)
         if not self._draining:
             self._children.keep()
-        if self._pending and self._executions and now - self._pending[0][1] > _PATIENCE_S:
+        if self._pending and now - self._pending[0][1] > _PATIENCE_S:
             self._clerk.claim_ahead(0)
             self._release_pending()

@@ -7,6 +7,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from central_dispatch.jobs.job import Claim
 from central_dispatch.jobs.masking import shown_payload
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 #: How many times as long what has ended is held back while more is claimed than the slots can run: nobody waits for
 #: the next claim then, and each transaction carries more.
 _PATIENT = 5
+#: Settled in one call: what a store writes in one transaction. Of a call of more, a part may be written when it fails,
+#: and would count as lost when it is tried again.
+MOST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,14 @@ class Settlements:
         )
 
     def settle(self, group_s: float) -> list[Settled]:
-        """Settle all of it; `group_s`: how long to wait for others that end now. Returns what was settled or lost."""
+        """Settle up to `MOST` of it; returns what was settled or lost. `group_s`: how long to wait for others."""
         under_way = len(self._claims.held) - len(self._ended)
         if under_way > 0:
             time.sleep(group_s * (_PATIENT if under_way > self._claims.slots else 1))
-        batch = list(self._ended)
+        batch = list(islice(self._ended, MOST))
         settled = [self._decide(ended) for ended in batch]
         try:
-            kept = self._store.settle(settled)
+            kept: list[bool] | list[bool | None] = self._store.settle(settled)
         except StoreDown:
             raise
         except Exception:  # noqa: BLE001 one that cannot be stored must not keep the others from it
@@ -88,7 +92,8 @@ class Settlements:
                 self._ended.popleft()
         for one, is_kept in zip(settled, kept, strict=True):
             self._claims.held.pop(one.claim.job, None)
-            tell(one, is_kept=is_kept)
+            if is_kept is not None:  # why it was not is in the log already
+                tell(one, is_kept=is_kept)
         self._broker.bury([letter(one) for one, is_kept in zip(settled, kept, strict=True) if is_kept and is_dead(one)])
         self._claims.free(len(batch))
         self._ring_after(settled)
@@ -100,8 +105,8 @@ class Settlements:
         name = answers.name_of(ended.outcome)
         return Settled(ended.claim, settlement, ended.child_pid, ended.started_at, ended.ended_at, name, ended.output)
 
-    def _settle_alone(self, ended: Ended, settled: Settled) -> bool:
-        """Settle one that the store may not be able to write; then as a crash that says so."""
+    def _settle_alone(self, ended: Ended, settled: Settled) -> bool | None:
+        """Settle one that the store may not be able to write; then as a crash that says so. None: not even that."""
         crash = Crashed("its outcome cannot be stored; the queue worker's log says why")
         broken = Ended(ended.claim, crash, ended.child_pid, ended.started_at, ended.ended_at)
         for attempt in (settled, self._decide(broken)):
@@ -113,7 +118,8 @@ class Settlements:
                 _log.exception(
                     "job %d cannot be settled as %s", ended.claim.job, attempt.outcome, extra=about(ended.claim)
                 )
-        return False
+        _log.error("job %d cannot be settled at all: it is given back later", ended.claim.job, extra=about(ended.claim))
+        return None
 
     def _ring_after(self, settled: list[Settled]) -> None:
         """Ring where a row is due again at once, where room under a limit became free, or a lock that others want."""

@@ -2,10 +2,12 @@
 
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
 from central_dispatch.jobs.job import NewJob
+from queue_workers import refusing
 from queue_workers.rig import Rig, eventually, lives
 
 ENDINGS = {
@@ -53,6 +55,33 @@ def test_of_endless_output_the_beginning_and_the_end_are_kept(rig: Rig) -> None:
     assert output.startswith(b"the beginning")
     assert output.endswith(b"the end\n")
     assert b"bytes are left out" in output
+
+
+def test_a_child_that_was_heard_all_at_once_is_read_on_in_its_next_job(rig: Rig) -> None:
+    rig.enqueue("telling", 100)
+    [job] = rig.enqueue("flood", kib=200)
+    rig.run_empty("telling", "flood", slots=1)  # one child has them all
+    assert rig.store.output(job, rig.job(job)["fence"]).endswith(b"the end\n")
+
+
+@pytest.mark.parametrize("how", ["refuses", "dies"])
+def test_where_no_process_can_be_made_jobs_keep_their_attempts_and_it_is_tried_at_a_bounded_pace(
+    rig: Rig, how: str
+) -> None:
+    place = rig.directory / "refusing"
+    place.write_text(how, encoding="ascii")
+    rig.environment[refusing.VARIABLE] = str(place)
+    rig.prepare = ("queue_workers.refusing:prepare",)
+    [job] = rig.enqueue("no-op")
+    rig.start("no-op", slots=1)
+    tries = place.with_suffix(".tries")
+    eventually(lambda: tries.exists() and len(tries.read_text(encoding="ascii").splitlines()) >= 4, "it is tried")
+    assert {one["outcome"] for one in rig.attempts(job)} <= {"released"}
+    assert rig.job(job)["attempts"] == 0
+    place.unlink()
+    assert rig.until_state(job, "finished")["attempts"] == 1
+    moments = [float(line) for line in tries.read_text(encoding="ascii").splitlines()]
+    assert all(after - before >= 0.9 for before, after in pairwise(moments)), "not at once"
 
 
 def test_progress_is_seen_while_it_runs_and_the_work_directory_goes_with_it(rig: Rig) -> None:

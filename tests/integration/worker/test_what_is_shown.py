@@ -42,6 +42,10 @@ def test_a_payloads_secrets_are_not_shown(home: Path) -> None:
     for shown in (call(home, "job", "show", job), call(home, "job", "list"), call(home, "audit", "list")):
         assert "hunter22" not in str(shown)
     assert call(home, "job", "show", job)["payload"]["n"] == 1
+    with sqlite3.connect(home / "dispatcher" / "dispatch.sqlite3") as connection:
+        connection.execute("""UPDATE job SET result = '{"said": ["hunter22-x logged in"]}'""")
+    assert "logged in" in str(call(home, "job", "show", job)["result"])
+    assert "hunter22" not in str(call(home, "job", "show", job)), "a result may tell a secret under any name"
     assert "hunter22" not in _seen_on_a_terminal(home, "job", "show", job)
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,15 @@ def _come_back() -> Iterator[None]:
     os.chdir(before)
 
 
-def outcome_of(handler: Callable[[dict[str, object], Attempt], Outcome], attempt: Attempt) -> Outcome:
+def outcome_of(
+    handler: Callable[[dict[str, object], Attempt], Outcome], attempt: Attempt, secrets: Collection[str] = ()
+) -> Outcome:
     module = types.ModuleType("handlers_of_this_test")
     module.handle = handler  # type: ignore[attr-defined]  # made here
     sys.modules[module.__name__] = module
     path = f"{module.__name__}:handle"
     calling._loaded.pop(path, None)
-    return answers.from_json(call(path, {}, attempt))
+    return answers.from_json(call(path, {}, attempt, secrets))
 
 
 def attempt_in(directory: Path) -> LazyAttempt:
@@ -83,3 +85,33 @@ def test_a_full_disk_defers_a_job_and_another_fault_of_a_file_fails_it(tmp_path:
     assert isinstance(found, Deferred)
     assert "free space on it" in found.why
     assert isinstance(outcome_of(enter, attempt_in(tmp_path)), Failed)
+
+
+SECRET = "hunter22-and-more"
+
+
+@pytest.mark.parametrize("before", [3900, 3960, 3975, 3985, 4000, 8180, 8190])
+def test_no_part_of_a_secret_is_left_where_a_text_is_cut(
+    tmp_path: Path, before: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "." * before + SECRET + "." * 20_000
+
+    def fail(_payload: object, _attempt: Attempt) -> Outcome:
+        return Failed(text)
+
+    def error(_payload: object, _attempt: Attempt) -> Outcome:
+        raise LookupError(text)
+
+    def full(_payload: object, _attempt: Attempt) -> Outcome:
+        raise OSError(errno.ENOSPC, text)
+
+    def leave(_payload: object, _attempt: Attempt) -> Outcome:
+        sys.exit(text)
+
+    for handler in (fail, error, full, leave):
+        said = str(outcome_of(handler, attempt_in(tmp_path), {SECRET}))
+        assert "hunter" not in said
+        assert len(said) < 4200
+    printed = capsys.readouterr().err
+    assert "[...]" in printed
+    assert "hunter" not in printed

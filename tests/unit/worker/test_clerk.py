@@ -6,12 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from central_dispatch.jobs.job import Claim, NewJob
 from central_dispatch.jobs.outcome import Done, Failed
 from central_dispatch.jobs.ports import DeadLetter, Parent, Settled, StoreDown
 from central_dispatch.jobs.queue_settings import QueueSettings
 from central_dispatch.jobs.schedule import Schedule
+from central_dispatch.stores.server import store as server_store
+from central_dispatch.stores.sqlite import store as sqlite_store
 from central_dispatch.worker.clerk import Claimed, Clerk, Ended
+from central_dispatch.worker.settlements import MOST
 from central_dispatch.worker.timing import Timing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,6 +31,8 @@ class FailingStoreDouble:
         self.settled: list[Settled] = []
         self.down = threading.Event()
         self.refuses: set[int] = set()
+        self.refuses_all: set[int] = set()
+        self.settles_before_it_is_down: int | None = None
         self.claimed: list[Claim] = []
         self.loses_answers = 0
 
@@ -64,8 +71,19 @@ class FailingStoreDouble:
         self._answer()
         if any(one.claim.job in self.refuses and one.outcome == "done" for one in settled):
             raise ValueError("this row cannot be written")
-        self.settled += settled
-        return [True] * len(settled)
+        if any(one.claim.job in self.refuses_all for one in settled):
+            raise ValueError("this row cannot be written")
+        # As the stores do: a transaction for so many, and False for what is written already.
+        over = {one.claim.job for one in self.settled}
+        kept = [one.claim.job not in over for one in settled]
+        for start in range(0, len(settled), MOST):
+            if self.settles_before_it_is_down == 0:
+                self.settles_before_it_is_down = None
+                raise StoreDown("the connection was lost")
+            if self.settles_before_it_is_down is not None:
+                self.settles_before_it_is_down -= 1
+            self.settled += [one for one in settled[start : start + MOST] if one.claim.job not in over]
+        return kept
 
     def settings(self, _queue: str) -> QueueSettings:
         self._answer()
@@ -118,7 +136,9 @@ def _until(look: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def _clerk(store: FailingStoreDouble, slots: int, broker: BrokerDouble | None = None) -> tuple[Clerk, list[Claim]]:
+def _clerk(
+    store: FailingStoreDouble, slots: int, broker: BrokerDouble | None = None, timing: Timing = QUICK
+) -> tuple[Clerk, list[Claim]]:
     claims: list[Claim] = []
 
     def post(event: Any) -> None:
@@ -126,7 +146,7 @@ def _clerk(store: FailingStoreDouble, slots: int, broker: BrokerDouble | None = 
             claims.extend(event.claims)
 
     parent = Parent("p" * 32, "host", 1, ("q",), slots)
-    clerk = Clerk(store, broker or BrokerDouble(), parent, QUICK, post)  # type: ignore[arg-type]  # the double has what is called
+    clerk = Clerk(store, broker or BrokerDouble(), parent, timing, post)  # type: ignore[arg-type]  # the double has what is called
     clerk.start()
     return clerk, claims
 
@@ -211,6 +231,51 @@ def test_a_row_that_cannot_be_written_keeps_no_other_from_being_settled() -> Non
     _until(lambda: len(store.settled) == 3)
     assert {one.claim.job: one.outcome for one in store.settled} == {1: "done", 2: "crashed", 3: "done"}
     assert clerk.finish(5)
+
+
+def test_a_row_that_cannot_be_written_at_all_is_not_said_to_have_lost_its_fence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = FailingStoreDouble(2)
+    store.refuses_all = {2}
+    clerk, claims = _clerk(store, slots=2)
+    _until(lambda: len(claims) == 2)
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    _until(lambda: "job 2 cannot be settled at all" in caplog.text)
+    assert "fence" not in caplog.text
+    assert [one.claim.job for one in store.settled] == [1]
+    store.refuses_all = set()
+    assert clerk.finish(5)
+
+
+def test_what_was_written_before_the_database_went_away_is_not_settled_again() -> None:
+    store, broker = FailingStoreDouble(MOST + 50), BrokerDouble()
+    clerk, claims = _clerk(store, MOST + 50, broker)
+    _until(lambda: len(claims) == MOST + 50)
+    store.settles_before_it_is_down = 1
+    for claim in claims:
+        clerk.ended(Ended(claim, Failed("no such host", retryable=False), 1, NOW, NOW))
+    _until(lambda: len(store.settled) == MOST + 50)
+    assert clerk.finish(5)
+    assert sorted(one.claim.job for one in store.settled) == list(range(1, MOST + 51))
+    assert len(broker.of("buried")) == MOST + 50
+
+
+def test_what_one_call_does_not_settle_the_next_one_does_at_once() -> None:
+    store = FailingStoreDouble(MOST + 50)
+    clerk, claims = _clerk(store, MOST + 50, timing=Timing(store_down_s=0.01, look_s=600, settings_s=600))
+    _until(lambda: len(claims) == MOST + 50)
+    store.down.set()
+    for claim in claims:
+        clerk.ended(_ended(claim))
+    store.down.clear()
+    _until(lambda: len(store.settled) == MOST + 50)
+    assert clerk.finish(5)
+
+
+def test_one_call_to_settle_is_one_transaction_of_every_store() -> None:
+    assert min(sqlite_store.CHUNK, server_store.CHUNK) >= MOST
 
 
 def test_nothing_is_claimed_once_it_drains() -> None:

@@ -1,8 +1,9 @@
 """Whatever comes together, in whatever order: an execution is settled once, and its outcome says what happened."""
 
+import os
 import selectors
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from central_dispatch.worker import answers, stops
 from central_dispatch.worker.children import Child, Gone
 from central_dispatch.worker.clerk import Ended
 from central_dispatch.worker.executions import Executions, Rules
+from central_dispatch.worker.output import HEAD_BYTES, TAIL_BYTES
 
 GRACE_S, LIMIT_S, TICK_S = 8.0, 30.0, 0.5
 CLAIM = Claim(job=7, kind="q", payload={}, payload_version=1, fence=3, attempts=0, deferrals=0, priority=5)
@@ -84,8 +86,8 @@ class World:
 class PipelessChild(Child):
     __slots__ = ()
 
-    def drain(self) -> bytes:
-        return b""
+    def drain(self) -> bytes | None:
+        return None
 
 
 @dataclass
@@ -147,6 +149,9 @@ class _AsClerk:
         self._world = world
         self.known_settings = world.known_settings
         self.claim_ahead = world.claim_ahead
+
+    def printed(self, _claim: Claim, _so_far: Callable[[], bytes]) -> None:
+        """Not looked at here."""
 
     def ended(self, ended: Ended) -> None:
         self._world.ended_with(ended)
@@ -246,3 +251,73 @@ def test_a_stop_that_was_for_an_execution_before_is_told_apart_by_its_fence() ->
     run.executions._take_in(run.child, message)
     assert run.world.ended == [], "an older execution's answer ends nothing"
     assert stops.Reason.INTERRUPT in {running.stop.reason for running in run.executions if running.stop}
+
+
+@dataclass
+class Piped:
+    """One execution whose child has a real pipe for its output."""
+
+    claim: Claim = CLAIM
+
+    def __post_init__(self) -> None:
+        self.world = World(deaf=False)
+        clerk: Any = _AsClerk(self.world)
+        world: Any = self.world
+        self.selector = selectors.DefaultSelector()
+        rules = Rules(directory=Path("/w"), kinds={"q": Kind(name="q", handler="-", says="-")})
+        self.executions = Executions(rules, self.selector, clerk, world)
+        channel: Any = SilentChannel()
+        output, self.printing = os.pipe2(os.O_NONBLOCK)
+        self.child = Child(0, channel, output, pid=99)
+        self.selector.register(output, selectors.EVENT_READ, (self.child, "output"))
+        self.executions.begin(self.child, self.claim, 0.0)
+
+    def answer(self, outcome: Outcome) -> Ended:
+        message = {"answer": answers.to_json(outcome), "job": CLAIM.job, "fence": CLAIM.fence, "recycle": False}
+        self.executions._take_in(self.child, message)
+        return self.world.ended[-1]
+
+    def is_read(self) -> bool:
+        return self.child.output in self.selector.get_map()
+
+    def close(self) -> None:
+        self.selector.close()
+        os.close(self.child.output)
+
+
+def test_output_that_was_read_with_the_answer_of_the_same_turn_is_read_on_for_the_next_job() -> None:
+    run = Piped()
+    os.write(run.printing, b"printed")
+    ready = run.selector.select(0)  # the output, too, is in this turn's lot
+    assert run.answer(Done()).output == b"printed"
+    assert len(ready) == 1
+    run.executions.read_output(run.child)
+    assert run.is_read()
+    os.close(run.printing)
+    run.executions.read_output(run.child)
+    assert not run.is_read(), "the end of the pipe is the end"
+    run.close()
+
+
+def test_what_never_was_a_process_gives_its_job_back_uncounted() -> None:
+    run = Run(World(deaf=False))
+    run.executions.bury(Gone(run.child, "no process could be made for it", unbegun=True))
+    assert [ended.outcome for ended in run.world.ended] == [Released()]
+
+
+def test_no_part_of_a_secret_is_left_where_output_is_cut() -> None:
+    run = Piped(replace(CLAIM, payload={"password": "hunter22-and-more"}))
+    for piece in (
+        b"x" * (HEAD_BYTES - 8) + b"hunter22-and-more",
+        b"y" * 100,
+        b"hunter22-and-more" + b"z" * (TAIL_BYTES - 5),
+    ):
+        for at in range(0, len(piece), 4096):
+            os.write(run.printing, piece[at : at + 4096])
+            run.executions.read_output(run.child)
+    kept = run.answer(Done()).output
+    assert b"hunter" not in kept
+    assert b"more" not in kept
+    assert kept == b"x" * (HEAD_BYTES - 8) + b"\n[... 134 bytes are left out ...]\n" + b"z" * (TAIL_BYTES - 5)
+    os.close(run.printing)
+    run.close()

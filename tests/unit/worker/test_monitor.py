@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -213,6 +214,21 @@ def test_more_callers_than_there_is_room_for_are_let_go_and_room_comes_back(star
     for caller in many:
         caller.close()
     until(lambda: _status(monitor) == 200)
+
+
+def test_callers_for_whom_no_thread_could_be_made_take_no_room(
+    start: Callable[..., Monitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = start()
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(module._MOST + 1):
+            assert _status(monitor) == 0
+    assert _status(monitor) == 200
 
 
 def _status(monitor: Monitor) -> int:

@@ -19,3 +19,25 @@ def test_head_and_tail_are_kept_and_the_rest_is_counted(sizes: list[int]) -> Non
     else:
         note = b"\n[... %d bytes are left out ...]\n" % (len(whole) - HEAD_BYTES - TAIL_BYTES)
         assert kept == whole[:HEAD_BYTES] + note + whole[-TAIL_BYTES:]
+
+
+@given(st.lists(st.integers(1, 30), max_size=30), st.integers(0, 30))
+def test_what_is_shown_meanwhile_is_a_beginning_of_what_is_shown_at_the_end(sizes: list[int], before: int) -> None:
+    secret = "hunter22-and-more"
+    whole = b"." * before + secret.encode() + b" and " + secret.encode()
+    output, seen, at = Output(), [], 0
+    for size in sizes:
+        output.add(whole[at : at + size])
+        at += size
+        seen.append(output.so_far({secret}))
+    kept = output.kept({secret})
+    for shown in seen:
+        assert b"hunter" not in shown
+        assert kept.startswith(shown)
+
+
+def test_a_tail_that_lies_within_one_long_secret_is_left_out() -> None:
+    secret = "0123456789abcdef" * 8000
+    output = Output()
+    output.add(b"key: " + secret.encode()[: 6000 * 16])
+    assert output.kept({secret}) == b"key: \n[... 96000 bytes are left out ...]\n"

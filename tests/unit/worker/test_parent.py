@@ -3,12 +3,16 @@
 import os
 import selectors
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from central_dispatch.jobs.job import Claim
+from central_dispatch.jobs.outcome import Released
 from central_dispatch.worker.children import Child, Gone
+from central_dispatch.worker.clerk import Claimed, Ended
 from central_dispatch.worker.executions import Rules, ahead
 from central_dispatch.worker.frames import Channel
 from central_dispatch.worker.parent import ParentLoop, Wishes
@@ -63,3 +67,55 @@ def test_about_twenty_milliseconds_of_work_are_claimed_ahead_and_nothing_ahead_o
     mean_s: float, jobs: int
 ) -> None:
     assert ahead(10, mean_s) == jobs
+
+
+class Listening:
+    """A double of the clerk: takes down what ended."""
+
+    def __init__(self) -> None:
+        self.told: list[Ended] = []
+
+    def ended(self, ended: Ended) -> None:
+        self.told.append(ended)
+
+    def claim_ahead(self, jobs: int) -> None:
+        assert jobs == 0
+
+
+class NoChildren:
+    """A double of `Children` where no process can be made."""
+
+    def idle(self) -> Iterator[Child]:
+        return iter(())
+
+    def keep(self) -> None:
+        """Try in vain."""
+
+
+def test_where_no_process_can_be_made_what_was_claimed_goes_back_uncounted(tmp_path: Path) -> None:
+    loop = ParentLoop(Rules(directory=tmp_path, kinds={}), Wishes())
+    clerk: Any = Listening()
+    children: Any = NoChildren()
+    loop._attach(clerk, children)
+    claim = Claim(job=7, kind="q", payload={}, payload_version=1, fence=3, attempts=0, deferrals=0, priority=5)
+    loop.post(Claimed([claim]))
+    loop._read_inbox(100.0)
+    loop._begin(100.5)
+    loop._tick(100.5)
+    assert clerk.told == [], "one may be made soon"
+    loop._begin(101.5)
+    loop._tick(101.5)
+    assert [(ended.claim, ended.outcome) for ended in clerk.told] == [(claim, Released())]
+    loop.close()
+
+
+def test_a_late_word_to_a_loop_that_is_closed_goes_into_no_other_file(tmp_path: Path) -> None:
+    loop = ParentLoop(Rules(directory=tmp_path, kinds={}), Wishes())
+    number = loop.wake_descriptor
+    loop.close()
+    file = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, number)
+    loop.post(None)
+    assert (tmp_path / "other").read_bytes() == b""
+    for descriptor in {file, number}:
+        os.close(descriptor)

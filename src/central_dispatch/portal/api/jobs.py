@@ -8,7 +8,7 @@ from ninja import Field, Query, Router, Schema, Status
 
 from central_dispatch.fleet.refusal import Refused, absent
 from central_dispatch.jobs.job import HIGHEST, LOWEST, NORMAL
-from central_dispatch.jobs.masking import shown_payload, shown_value
+from central_dispatch.jobs.masking import secrets_of, shown_payload, shown_value
 from central_dispatch.portal.api.access import Needs, caller
 from central_dispatch.portal.api.answers import PROBLEMS, RefusedError, done
 from central_dispatch.provisioning.problem import Problem
@@ -170,7 +170,8 @@ def show_job(request: HttpRequest, job_id: int) -> JobDetailOut:  # noqa: ARG001
 def _detail(number: int) -> JobDetailOut:
     job = done(job_record.job(_number(number)) or absent("job"))
     history = [_attempt(one) for one in job_record.attempts(job.pk).order_by("-id")[:50]]
-    return JobDetailOut(**_values(job), result=shown_value(job.result), history=history)
+    result = shown_value(job.result, secrets_of(job.queue, job.payload))
+    return JobDetailOut(**_values(job), result=result, history=history)
 
 
 def _number(number: int) -> int:

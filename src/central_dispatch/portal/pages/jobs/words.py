@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from central_dispatch.jobs.masking import shown_payload, shown_value
+from central_dispatch.jobs.masking import secrets_of, shown_payload, shown_value
 from central_dispatch.worker_manager.models import Job
 
 #: A dead letter that is removed within this time is warned of.
@@ -44,7 +44,8 @@ def payload_text(job: Job) -> str:
 
 def result_text(job: Job) -> str:
     """Return what the handler returned; empty: nothing."""
-    return _pretty(shown_value(job.result)) if job.result else ""
+    secrets = secrets_of(job.queue, job.payload) if isinstance(job.payload, Mapping) else frozenset[str]()
+    return _pretty(shown_value(job.result, secrets)) if job.result else ""
 
 
 def _pretty(value: object) -> str:
