@@ -9,8 +9,8 @@ from central_dispatch.worker_manager.queries import attempts, job
 from central_dispatch.worker_manager.tables import QUEUES, reading
 
 __all__ = [
-    "attempts", "batch", "batch_of_splitter", "holders", "is_served", "job", "locks_of", "parent", "queue_names", "running_in",
-    "settings",
+    "attempts", "batch", "batch_of_splitter", "holders", "is_served", "job", "locks_of", "parent", "queue_names",
+    "running_in", "settings",
 ]  # fmt: skip
 #: Locks that a record lists.
 _LOCKS_SHOWN = 50
