@@ -50,7 +50,8 @@ def test_an_untouched_trail_is_whole_and_grows_from_its_head(trail: list[int]) -
 )
 def test_whatever_is_changed_in_an_entry_names_that_entry(trail: list[int], column: str) -> None:
     value = {"before": "{}", "after": "{}", "at": "2020-01-01 00:00:00"}.get(column, "x")
-    tamper(f"UPDATE audit_auditentry SET {column} = %s WHERE id = %s", value, trail[2])  # noqa: S608 names of columns
+    name = connection.ops.quote_name(column)
+    tamper(f"UPDATE audit_auditentry SET {name} = %s WHERE id = %s", value, trail[2])  # noqa: S608 names of columns
     found = verify()
     assert isinstance(found, Broken)
     assert found.entry == trail[2]

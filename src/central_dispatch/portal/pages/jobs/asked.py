@@ -82,7 +82,8 @@ class Asked:
 
 def asked(query: QueryDict, now: datetime) -> Asked:
     """Read an address. What cannot be read is passed over, and said: a bad link shows a longer list."""
-    values = {name: value for name in FILTERS if (value := query.get(name, "").strip()[:200])}
+    # PostgreSQL takes no NUL in a text, so that none holds one.
+    values = {name: value for name in FILTERS if (value := query.get(name, "").replace("\0", "").strip()[:200])}
     if values.get("state") not in ORDERS:
         values.pop("state", None)
     wanted = _wanted(values, now)
