@@ -203,6 +203,8 @@ class MariaServer(DatabaseServer):
         return [
             shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.directory / 'data'}",
             f"--socket={self.socket}", f"--pid-file={self.directory / 'run' / 'pid'}", f"--port={self.port}",
+            # Of its own: a server that starts removes what others have under way in the directory that they share.
+            f"--tmpdir={self.directory / 'run'}",
             "--bind-address=127.0.0.1", *self._user(), "--skip-log-bin", "--skip-name-resolve",
             "--innodb-buffer-pool-size=128M", "--innodb-log-file-size=256M", "--max-connections=150",
             *([] if self.durable else fast),
